@@ -340,10 +340,13 @@ class CanisterRejected(IcwsError):
         reject_code: int,
         error_code: str | None = None,
         certified: bool,
+        reason: Reason | None = None,
         requirement: str | None = None,
         **facts: object,
     ) -> None:
-        super().__init__(message, requirement=requirement, reject_code=reject_code, error_code=error_code, **facts)
+        super().__init__(
+            message, reason=reason, requirement=requirement, reject_code=reject_code, error_code=error_code, **facts
+        )
         self.reject_code = reject_code
         self.error_code = error_code
         self.certified = certified

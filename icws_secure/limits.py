@@ -40,6 +40,9 @@ MAX_CERTIFICATE_AHEAD_NS: Final = 300 * NS_PER_S  # /time ahead of the clock; ic
 MAX_DELEGATION_AGE_NS: Final = 30 * 86_400 * NS_PER_S  # /time of a subnet delegation; ic (agent-js)
 MAX_CANISTER_RANGES: Final = 50_000  # ranges of one subnet; ours
 CERTIFICATE_CACHE_ENTRIES: Final = 256  # verified certificates kept; ours
+WITNESS_CACHE_ENTRIES: Final = 256  # verified witnesses kept; ours
+BLS_KEY_CACHE_ENTRIES: Final = 1_024  # decompressed public keys kept, one a subnet; ours
+MAX_DELEGATION_AHEAD_NS: Final = 300 * NS_PER_S  # /time of a subnet delegation ahead of the clock; ic (agent-js)
 
 # Candid
 MAX_CANDID_BYTES: Final = MAX_REPLY_BYTES  # ours
