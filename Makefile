@@ -1,0 +1,77 @@
+# Verbs: demo, dev, test, lint, format, conformance, bench, chaos, soak, fuzz, docs, lock, clean. Each does its own set-up.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+    command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+JS := tests/interop/js
+SOURCES := $(shell git ls-files '*.py' '*.typed' 2>/dev/null) pyproject.toml README.md
+PACKAGES := icws_secure client/icws_client gateway/icws_gateway canister_mock/icws_canister_mock cli/icws_cli spec/conformance/icws_conformance
+PARTS := $(wildcard $(PACKAGES))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo dev test lint format conformance bench chaos soak fuzz docs lock clean install install-dev node icpy python
+
+demo: install
+	$(BIN)/icws demo
+
+dev: install
+	$(BIN)/icws dev
+
+test: install-dev node icpy
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:
+	sh requirements/lock.sh
+
+clean:
+	rm -rf $(VENV) .venv-icpy .stamps build dist reports bench/results $(JS)/node_modules
+
+# ------------------------------------------------------------------ set-up
+
+python:
+	@test -n "$(PYTHON)" || { echo "icws-secure needs Python 3.11 or newer with the venv module (Debian: apt-get install python3 python3-venv)."; exit 1; }
+
+$(VENV)/.created: | python
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt $(VENV)/.created
+	$(PIP) install --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The wheel is built from the sources and installed: demo and tests run on the installed package, not on the checkout.
+$(VENV)/.package: $(VENV)/.runtime $(SOURCES)
+	$(PIP) install --no-deps --force-reinstall .
+	@touch $@
+
+install: $(VENV)/.package
+
+install-dev: $(VENV)/.dev install
+
+node: $(JS)/node_modules/.created
+
+$(JS)/node_modules/.created: $(JS)/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then cd $(JS) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.created; \
+	elif [ -n "$$CI" ]; then echo "CI needs Node.js and npm"; exit 1; \
+	else echo "Node.js and npm are not installed: the interoperability tests will be skipped (Debian: apt-get install nodejs npm)."; fi
+
+icpy: .venv-icpy/.created
+
+.venv-icpy/.created: requirements/icpy.txt | python
+	$(PYTHON) -m venv --clear .venv-icpy
+	.venv-icpy/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/icpy.txt
+	@touch $@
