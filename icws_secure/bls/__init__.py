@@ -1,6 +1,6 @@
 """BLS12-381 signatures of the Internet Computer: encodings, and verification by an installed pairing library."""
 
-from icws_secure.bls.backend import Backend, available_backends, backend
-from icws_secure.bls.points import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
+from .backend import Backend, available_backends, backend
+from .points import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 
 __all__ = ["PUBLIC_KEY_BYTES", "SIGNATURE_BYTES", "Backend", "available_backends", "backend"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-import blspy  # type: ignore[import-not-found]  # an extension module without types
+import blspy
 
-from icws_secure.bls import points
-from icws_secure.errors import CertificateError, Reason
-from icws_secure.limits import BLS_KEY_CACHE_ENTRIES
+from ..errors import CertificateError, Reason
+from ..limits import BLS_KEY_CACHE_ENTRIES
+from . import points
 
 __all__ = ["BACKEND"]
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib import import_module, util
 from typing import Final, Protocol, cast
 
-from icws_secure.errors import MisuseError, Reason, TrustUnavailable
+from ..errors import MisuseError, Reason, TrustUnavailable
 
 __all__ = ["Backend", "available_backends", "backend"]
 

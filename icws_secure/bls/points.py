@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from icws_secure.errors import CertificateError, Reason
+from ..errors import CertificateError, Reason
 
 __all__ = [
     "DST",
