@@ -1,0 +1,1 @@
+"""Session state machines of the client and of the canister, without I/O."""
