@@ -23,6 +23,7 @@ MAX_ENVELOPE_BYTES: Final = 2 << 20  # bytes of a whole ingress message; ic
 MAX_REPLY_BYTES: Final = 3 << 20  # bytes of a query's reply; ic
 MAX_FRAME_BYTES: Final = 4 << 20  # bytes of a WebSocket frame of ours: a full poll and its witness; ours
 MAX_CONTENT_BYTES: Final = 1 << 20  # bytes of a message's content; spec [R34]
+MAX_PUBLIC_KEY_BYTES: Final = 2 << 10  # bytes of a DER public key; ours: the longest, RSA in a WebAuthn key, have under 1100
 
 # requests
 MAX_NONCE_BYTES: Final = 32  # ic
@@ -49,6 +50,7 @@ MAX_CANDID_BYTES: Final = MAX_REPLY_BYTES  # ours
 MAX_CANDID_TYPES: Final = 256  # entries of a type table; ours: the protocol's have under 20
 MAX_CANDID_FIELDS: Final = 256  # fields of one record or variant; ours
 MAX_CANDID_DEPTH: Final = 32  # nesting of values; ours
+MAX_CANDID_NUMBER_BYTES: Final = 256  # bytes of one nat or int; ours: the protocol has none over 64 bits
 MAX_CANDID_VALUES: Final = 100_000  # values decoded or skipped in one message; ours
 
 # sessions
