@@ -1,0 +1,1 @@
+"""The conformance suite: it tests any implementation of the protocol from outside."""
