@@ -22,6 +22,7 @@ MAX_WITNESS_BYTES: Final = 1 << 20  # bytes; ours: half of what a poll may have 
 MAX_ENVELOPE_BYTES: Final = 2 << 20  # bytes of a whole ingress message; ic
 MAX_REPLY_BYTES: Final = 3 << 20  # bytes of a query's reply; ic
 MAX_FRAME_BYTES: Final = 4 << 20  # bytes of a WebSocket frame of ours: a full poll and its witness; ours
+MAX_FRAME_MESSAGES: Final = 1_000  # messages in one frame; ours: canisters send 50 a poll unless configured
 MAX_CONTENT_BYTES: Final = 1 << 20  # bytes of a message's content; spec [R34]
 MAX_PUBLIC_KEY_BYTES: Final = 2 << 10  # bytes of a DER public key; ours: the longest, RSA in a WebAuthn key, have under 1100
 
@@ -31,6 +32,7 @@ MAX_DELEGATIONS: Final = 20  # links; ic
 MAX_DELEGATION_TARGETS: Final = 1_000  # canisters a link; ic
 MAX_READ_STATE_PATHS: Final = 1_000  # ic
 MAX_PATH_LABELS: Final = 127  # ic
+MAX_NODE_SIGNATURES: Final = 128  # of nodes on one answer; ours: subnets have up to some 40 nodes
 MAX_INGRESS_TTL_NS: Final = 330 * NS_PER_S  # 5 min and 30 s of permitted drift; ic
 MAX_OPEN_TTL_NS: Final = 90 * NS_PER_S  # expiry of a ws_open envelope; spec [R6]
 MAX_MESSAGE_TTL_NS: Final = 60 * NS_PER_S  # expiry of a ws_message envelope; spec [R16]
@@ -42,6 +44,8 @@ MAX_DELEGATION_AGE_NS: Final = 30 * 86_400 * NS_PER_S  # /time of a subnet deleg
 MAX_CANISTER_RANGES: Final = 50_000  # ranges of one subnet; ours
 CERTIFICATE_CACHE_ENTRIES: Final = 256  # verified certificates kept; ours
 WITNESS_CACHE_ENTRIES: Final = 256  # verified witnesses kept; ours
+CERTIFICATE_CACHE_BYTES: Final = 32 << 20  # bytes in memory, roughly, of verified certificates; ours
+WITNESS_CACHE_BYTES: Final = 32 << 20  # bytes in memory, roughly, of well-formed witnesses; ours
 BLS_KEY_CACHE_ENTRIES: Final = 1_024  # decompressed public keys kept, one a subnet; ours
 MAX_DELEGATION_AHEAD_NS: Final = 300 * NS_PER_S  # /time of a subnet delegation ahead of the clock; ic (agent-js)
 
