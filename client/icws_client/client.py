@@ -1,0 +1,229 @@
+"""``connect``: from addresses and keys to an open session."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar, overload
+
+from icws_client.codec import BYTES, Codec
+from icws_client.connection import Connection
+from icws_client.evidence import EvidenceFolder
+from icws_client.http import HttpClient
+from icws_client.identities import as_identity
+from icws_client.persistence import SessionFile
+from icws_client.root_key import RootKey, as_root_key
+from icws_secure.errors import MisuseError, Reason
+from icws_secure.limits import NS_PER_S
+from icws_secure.session.client import ClientConfig, ClientSession, Event, GatewayTarget, Profile, SendVia
+from icws_secure.wire.principal import Principal
+
+__all__ = ["MAINNET_URL", "connect"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+MAINNET_URL: Final = "https://icp-api.io"
+"""The main network's HTTPS interface."""
+
+Gateways = str | GatewayTarget | Iterable[str | GatewayTarget] | None
+
+
+class connect(Generic[T]):  # noqa: N801 - a class that is used like a function, as in ``websockets``
+    """Open a session with a canister::
+
+        async with connect("wss://gateway.example", canister_id="bkyz2-fmaaa-aaaaa-qaaaq-cai") as ws:
+            await ws.send(b"hello")
+            print(await ws.recv())
+
+    The block's end closes the session. ``ws = await connect(...)`` leaves that to the caller.
+
+    Args:
+        gateway: address of a gateway (``ws://`` or ``wss://``), or several in order of preference: when one dies or
+            is caught the session goes on through the next. None: no gateway, the client polls the IC itself.
+        canister_id: the canister, as a principal or its text.
+        identity: who the user is: an identity of :mod:`icws_client.identities`, or one of ``ic-py``. None makes a new
+            one.
+        ic_url: the IC's HTTPS interface: for registration, audits and direct calls, none of which a gateway must see
+            or hinder.
+        root_key: the root key that everything is checked against; None is the main network's.
+        profile: ``secure``, or ``omnia`` for canisters that speak only the older protocol. There is no fallback from
+            one to the other.
+        send_via: messages go through the ``gateway``, or to the IC by ``direct`` call.
+        gateway_principal: with one gateway: the principal that it must name.
+        codec: between the application's values and bytes; None for bytes.
+        expires_at_ns: wished end of the session, nanoseconds since the Unix epoch; the canister and the identity's
+            delegations cap it.
+        open_timeout: seconds until the session must be open.
+        close_timeout: seconds that a close waits for the canister's certified answer.
+        send_timeout: seconds after which a message that is not confirmed is given up; None waits as long as the
+            session lives.
+        give_up: seconds without any gateway after which the session ends with ``NoGateway``; None tries on until it
+            expires.
+        on_event: is told of gateways lost and found, and all else; called in the event loop, must not block.
+        evidence_dir: folder for records of what gateways were caught at, for ``icws evidence``.
+        state_file: file that keeps the session, so that another process can resume it (secure profile). If it exists
+            it is resumed.
+        state_key: what the file is encrypted with: 32 bytes, or a passphrase.
+        ssl_context: for gateways and the IC; None for the system's certificates.
+        config: settings beyond these; what is an argument here takes the place of what it says.
+
+    Raises:
+        MisuseError: arguments that are wrong or do not fit together.
+        RegistrationViolation: the registration's answer was not certified, not for this request, or not acceptable.
+        Refused, CanisterRejected: the canister or the IC refused.
+        TrustUnavailable: the clock is wrong.
+        TransportError: the IC could not be reached.
+        ConnectionClosedError: the session ended before it was open, with ``NoGateway`` where no gateway worked in time.
+    """
+
+    @overload
+    def __init__(
+        self: connect[bytes],
+        gateway: Gateways = ...,
+        *,
+        canister_id: Principal | str,
+        codec: None = ...,
+        **options: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: connect[U],
+        gateway: Gateways = ...,
+        *,
+        canister_id: Principal | str,
+        codec: Codec[U],
+        **options: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        gateway: Gateways = None,
+        *,
+        canister_id: Principal | str,
+        codec: Codec[Any] | None = None,
+        identity: object = None,
+        ic_url: str = MAINNET_URL,
+        root_key: RootKey | bytes | None = None,
+        profile: Profile = "secure",
+        send_via: SendVia = "gateway",
+        gateway_principal: Principal | str | None = None,
+        expires_at_ns: int | None = None,
+        open_timeout: float = 60.0,
+        close_timeout: float = 10.0,
+        send_timeout: float | None = None,
+        give_up: float | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        evidence_dir: str | os.PathLike[str] | None = None,
+        state_file: str | os.PathLike[str] | None = None,
+        state_key: bytes | str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        config: ClientConfig | None = None,
+    ) -> None:
+        if (state_file is None) != (state_key is None):
+            raise MisuseError("a state_file needs a state_key, and the other way round", reason=Reason.INVALID_ARGUMENT)
+        canister = as_principal(canister_id)
+        self._config = replace(
+            config if config is not None else ClientConfig(canister),
+            canister_id=canister,
+            profile=profile,
+            gateways=_targets(gateway, gateway_principal),
+            send_via=send_via,
+            expires_at_ns=expires_at_ns,
+            open_limit_ns=int(open_timeout * NS_PER_S),
+            close_timeout_ns=int(close_timeout * NS_PER_S),
+            send_timeout_ns=None if send_timeout is None else int(send_timeout * NS_PER_S),
+            give_up_ns=None if give_up is None else int(give_up * NS_PER_S),
+            persist=state_file is not None,
+        )
+        self._identity = as_identity(identity)
+        self._root_key = as_root_key(root_key)
+        self._codec: Codec[Any] = BYTES if codec is None else codec
+        self._ic_url = ic_url
+        self._ssl = ssl_context
+        self._on_event = on_event
+        self._evidence_dir = evidence_dir
+        self._state = None if state_file is None or state_key is None else (state_file, state_key)
+        self._connection: Connection[T] | None = None
+
+    def __await__(self) -> Generator[Any, None, Connection[T]]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Connection[T]:
+        self._connection = await self._open()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.__aexit__(kind, error, traceback)
+
+    async def _open(self) -> Connection[T]:
+        file = None if self._state is None else SessionFile(*self._state)
+        try:
+            connection = self._start(file)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
+        try:
+            await connection.wait_open()
+        except BaseException:
+            await connection.abandon()
+            raise
+        return connection
+
+    def _start(self, file: SessionFile | None) -> Connection[T]:
+        session = ClientSession(
+            self._config,
+            owner=self._identity,
+            root_key=self._root_key,
+            entropy=os.urandom,
+            saved=None if file is None else file.load(),
+        )
+        return Connection(
+            session,
+            HttpClient(self._ic_url, ssl_context=self._ssl),
+            self._codec,
+            close_timeout_ns=self._config.close_timeout_ns,
+            on_event=self._on_event,
+            evidence=None if self._evidence_dir is None else EvidenceFolder(self._evidence_dir),
+            file=file,
+            ssl_context=self._ssl,
+        )
+
+
+def as_principal(value: Principal | str) -> Principal:
+    """Return *value* as a principal.
+
+    Raises:
+        DecodeError: the text is not that of a principal.
+        MisuseError: it is neither a principal nor text.
+    """
+    if isinstance(value, Principal):
+        return value
+    if isinstance(value, str):
+        return Principal.from_text(value)
+    raise MisuseError("a principal is a Principal or its text", reason=Reason.WRONG_TYPE)
+
+
+def _targets(gateway: Gateways, principal: Principal | str | None) -> tuple[GatewayTarget, ...]:
+    if gateway is None:
+        listed: list[str | GatewayTarget] = []
+    elif isinstance(gateway, str | GatewayTarget):
+        listed = [gateway]
+    else:
+        listed = list(gateway)
+    targets = tuple(target if isinstance(target, GatewayTarget) else GatewayTarget(target) for target in listed)
+    if not all(target.url.startswith(("ws://", "wss://")) for target in targets):
+        raise MisuseError("a gateway's address starts with ws:// or wss://", reason=Reason.INVALID_ARGUMENT)
+    if principal is None:
+        return targets
+    if len(targets) != 1:
+        raise MisuseError("gateway_principal is for one gateway; list GatewayTarget(url, principal)")
+    return (replace(targets[0], principal=as_principal(principal)),)
