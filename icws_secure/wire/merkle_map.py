@@ -24,6 +24,9 @@ __all__ = ["MerkleMap", "Subtree"]
 Subtree: TypeAlias = Union[bytes, "MerkleMap"]
 """What a label leads to: a value, or labels of its own."""
 
+_Rest: TypeAlias = Sequence[bytes] | None  # what is left of a path below a label; None shows everything there
+_Shown: TypeAlias = dict[bytes, list[_Rest]]  # labels to show; below one without a rest, nothing is
+
 _EMPTY_DIGEST: Final = sha256(b"\x11ic-hashtree-empty").digest()
 _MAX_LEVELS: Final = 16  # maps in maps; ours: the state tree of the Internet Computer has 5 levels
 
@@ -132,8 +135,7 @@ class MerkleMap:
             subtree: a value or a map.
 
         Raises:
-            MisuseError: the label is longer than a verifier accepts, the maps are nested too deeply, or an argument
-                is of another type.
+            MisuseError: the label is longer than a verifier accepts, or maps are nested too deeply.
         """
         _demand_insertable(key, subtree)
         return self._of(_insert(self._root, key, subtree))
@@ -172,7 +174,7 @@ class MerkleMap:
 
     def _show(self, paths: list[Sequence[bytes]], keys: tuple[bytes, bytes] | None) -> HashTree:
         """The witness for some paths; ``keys`` is the range to show where they end, None shows everything there."""
-        shown: dict[bytes, list[Sequence[bytes]]] = {}  # labels to show, each with the paths that go on below it
+        shown: _Shown = {}
         for path in paths:
             if path:
                 first = last = path[0]
@@ -183,13 +185,11 @@ class MerkleMap:
             for entry in _neighbours(self._root, first, last):
                 rests = shown.setdefault(entry.key, [])
                 if first <= entry.key <= last:
-                    rests.append(path[1:])
+                    rests.append(path[1:] if path else None)
         return _witness(self._root, sorted(shown), shown, keys)
 
 
 def _demand_insertable(key: bytes, subtree: Subtree) -> None:
-    if not isinstance(key, bytes) or not isinstance(subtree, bytes | MerkleMap):
-        raise MisuseError("labels are bytes, values are bytes or maps", reason=Reason.WRONG_TYPE)
     if len(key) > MAX_LABEL_BYTES:
         raise MisuseError("a label is too long", reason=Reason.TOO_LARGE, limit=MAX_LABEL_BYTES, received=len(key))
     if isinstance(subtree, MerkleMap) and _levels(subtree._root) >= _MAX_LEVELS:
@@ -199,7 +199,7 @@ def _demand_insertable(key: bytes, subtree: Subtree) -> None:
 def _witness(
     entry: _Entry | None,
     labels: list[bytes],
-    shown: dict[bytes, list[Sequence[bytes]]],
+    shown: _Shown,
     keys: tuple[bytes, bytes] | None,
 ) -> HashTree:
     """The tree of an entry and its sides, in which ``labels``, sorted keys of ``shown``, can be seen."""
@@ -222,11 +222,12 @@ def _witness(
     return tree
 
 
-def _below(value: Subtree, rests: list[Sequence[bytes]], keys: tuple[bytes, bytes] | None) -> HashTree:
+def _below(value: Subtree, rests: list[_Rest], keys: tuple[bytes, bytes] | None) -> HashTree:
     if isinstance(value, MerkleMap):
-        if rests:
-            return value._show(rests, keys)
-        return Pruned(value.digest()) if value else EMPTY
+        if not rests:
+            return Pruned(value.digest()) if value else EMPTY
+        paths = [rest for rest in rests if rest is not None]
+        return value._show(paths, keys) if len(paths) == len(rests) else _whole(value._root)
     return Leaf(value) if rests else Pruned(_leaf_digest(value))
 
 
