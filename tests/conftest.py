@@ -1,8 +1,9 @@
-"""Vectors for every test: ``@pytest.mark.vectors("bls_local", ...)`` runs a test once for each vector of those files."""
+"""Test vectors as parameters: a test marked ``vectors(kind)`` runs once for each vector of that kind."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,22 @@ VECTORS = Path(__file__).parent / "vectors"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "vectors(*names): the files of tests/vectors that the argument `vector` comes from"
-    )
+    config.addinivalue_line("markers", "vectors(kind): run once for each test vector of a kind, as argument `vector`")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("vectors")
-    if marker is None:
-        return
-    vectors: list[dict[str, Any]] = []
-    for name in marker.args:
-        vectors += json.loads((VECTORS / f"{name}.json").read_text())["vectors"]
-    metafunc.parametrize("vector", vectors, ids=[vector["name"] for vector in vectors])
+    if marker is not None:
+        found = vectors_of(marker.args[0])
+        metafunc.parametrize("vector", [vector for _, vector in found], ids=[name for name, _ in found])
+
+
+@cache
+def vectors_of(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every vector of a kind, with a name that tells its file."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for path in sorted(VECTORS.glob("*.json")):
+        document = json.loads(path.read_text())
+        if document["kind"] == kind:
+            found += [(f"{path.stem}: {vector['name']}", vector) for vector in document["vectors"]]
+    return found

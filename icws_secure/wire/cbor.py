@@ -34,6 +34,7 @@ _BIGNUM_TAG: Final = 2
 _MAX_BIGNUM_BYTES: Final = 16
 _NO_KEY: Final = object()  # the key of a map entry is still to come
 _LIST: Final = object()  # the container is a list and has no keys
+_MAX_KEY: Final = 1 << 16  # bound of integers as keys, which only COSE has
 _U64: Final = 1 << 64
 
 
@@ -92,11 +93,12 @@ def decode(
 
     Returns:
         A ``dict``, ``list``, ``bytes``, ``str``, ``int``, ``bool`` or None. Keys of a ``dict`` are ``str``,
-        ``bytes`` or ``int``.
+        ``bytes`` or ``int`` below 2^16.
 
     Raises:
         DecodeError: anything else, or a limit is passed.
     """
+    # One loop with its state in local variables: this is the hot path of every frame and envelope.
     end = len(data)
     if end > max_bytes:
         raise DecodeError(f"{what} is too long", reason=Reason.TOO_LARGE, requirement=_REQUIREMENT, limit=max_bytes)
@@ -113,12 +115,16 @@ def decode(
         initial = data[offset]
         major = initial >> 5
         argument = initial & 0x1F
-        if argument < 24:
-            offset += 1
-        elif major == 7:
-            raise _malformed(what, "floats and simple values are not used", offset)
-        else:
-            major, argument, offset = read_head(data, offset, what=what)
+        offset += 1
+        if argument >= 24:
+            # [ICWS-LIB-001]
+            if argument > 27 or major == 7:
+                raise _malformed(what, "an item is a float or of indefinite length", offset - 1)
+            stop = offset + (1 << argument - 24)
+            if stop > end:
+                raise _malformed(what, "it ends too early", offset)
+            argument = int.from_bytes(data[offset:stop], "big")
+            offset = stop
         if major == 2:
             stop = offset + argument
             if stop > end:
@@ -173,10 +179,10 @@ def decode(
 
         while container is not None:
             if key is _NO_KEY:
-                # [ICWS-LIB-001] True and 1 are one key to Python, so only what cannot be confused may be a key
+                # [ICWS-LIB-001] True and 1 would be one key to Python; large integers can be chosen to collide in a dict
                 kind = type(value)
-                if kind is not str and kind is not int and kind is not bytes:
-                    raise _malformed(what, "a key is neither text, number nor bytes", offset)
+                if kind is not str and kind is not bytes and (kind is not int or not -_MAX_KEY <= value < _MAX_KEY):
+                    raise _malformed(what, "a key is neither text nor bytes nor a small number", offset)
                 if value in container:
                     raise DecodeError(
                         f"{what} has a key twice", reason=Reason.DUPLICATE_KEY, requirement=_REQUIREMENT, offset=offset

@@ -25,6 +25,32 @@ Value: TypeAlias = Union[bytes, str, int, Principal, "list[Value]", "tuple[Value
 
 _REQUIREMENT: Final = "ICWS-LIB-004"
 
+# Hashes of the field names that nearly every request, delegation and response has.
+_NAMES: Final = {
+    name: sha256(name.encode()).digest()
+    for name in (
+        "arg",
+        "canister_id",
+        "error_code",
+        "expiration",
+        "ingress_expiry",
+        "method_name",
+        "nonce",
+        "paths",
+        "permissions",
+        "pubkey",
+        "reject_code",
+        "reject_message",
+        "reply",
+        "request_id",
+        "request_type",
+        "sender",
+        "status",
+        "targets",
+        "timestamp",
+    )
+}
+
 
 def hash_value(value: Value) -> bytes:
     """Hash a value; 32 bytes.
@@ -64,7 +90,8 @@ def _hash(value: object, depth: int) -> bytes:
         for name, item in value.items():
             if not isinstance(name, str):
                 raise MisuseError("a field name is not text", reason=Reason.WRONG_TYPE, requirement=_REQUIREMENT)
-            pairs.append(sha256(_utf8(name)).digest() + _hash(item, depth - 1))
+            known = _NAMES.get(name) or sha256(_utf8(name)).digest()
+            pairs.append(known + _hash(item, depth - 1))
         pairs.sort()
         data = b"".join(pairs)
     elif isinstance(value, list | tuple):
