@@ -20,9 +20,9 @@ Arguments and replies are bytes (Candid, or whatever the canister likes). The ru
 * An update method may be ``async def`` and await :meth:`CanisterApi.call`, nothing else. Other messages of the canister
   may run while it waits. Each stretch between two awaits is one *execution*: time stands still in it, and it happens
   whole or not at all.
-* An exception is a trap. The state returns to what it was before the *current* execution, so up to the last await; calls
-  made and timers or certified data set in it are forgotten. After an await, reach state through ``self`` again: an object
-  held across the await may be of a state that another message's trap has thrown away.
+* An exception is a trap. The state returns to what it was before the *current* execution, so up to the last await;
+  calls made and timers or certified data set in it are forgotten. After an await, reach state through ``self`` again:
+  an object held across the await may be of a state that another message's trap has thrown away.
 * :meth:`CanisterApi.reject` is not a trap: state changes stay.
 * A query keeps nothing. It sees the last certified state, and :meth:`CanisterApi.data_certificate` is of that state.
 """
@@ -145,10 +145,10 @@ class CanisterApi(Protocol):
         :meth:`Canister.on_timer` is called once when block time has reached ``time_ns``. Install and upgrade disarm it.
         """
 
-    def call(self, canister: Principal, method: str, arg: bytes, cycles: int = 0) -> Awaitable[bytes]:
+    async def call(self, canister: Principal, method: str, arg: bytes, cycles: int = 0) -> bytes:
         """Call another canister, this one, or the management canister: ``reply = await self.ic.call(...)``.
 
-        What the execution has done so far is committed at the await, not before.
+        The await ends the execution: what it has done is committed and the call is sent.
 
         Raises:
             CallRejected: at the await, with the IC's reject code.
@@ -157,7 +157,7 @@ class CanisterApi(Protocol):
     def notify(self, canister: Principal, method: str, arg: bytes, cycles: int = 0) -> None:
         """Call without waiting: sent if this execution succeeds, the reply is dropped."""
 
-    def raw_rand(self) -> Awaitable[bytes]:
+    async def raw_rand(self) -> bytes:
         """32 random bytes, by a call to the management canister."""
 
     def trap(self, message: str) -> NoReturn:
@@ -175,6 +175,8 @@ class Canister:
 
     ic: CanisterApi
     methods: ClassVar[Mapping[str, Method]] = MappingProxyType({})
+    #: Public metadata, for example the Candid interface as ``candid:service``.
+    metadata: ClassVar[Mapping[str, bytes]] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -190,7 +192,7 @@ class Canister:
         """Called once at installation. An exception means that the canister is not installed."""
 
     def pre_upgrade(self) -> bytes:
-        """Called on the old code before an upgrade, for the bytes that the new code shall get. A trap stops the upgrade."""
+        """Called on the old code before an upgrade; gives the bytes for the new code. A trap stops the upgrade."""
         return b""
 
     def post_upgrade(self, arg: bytes, stable: bytes) -> None:
