@@ -13,9 +13,10 @@
 browser's WebSocket.
 """
 
+from icws_client.addresses import MAINNET_URL
 from icws_client.agent import Agent
 from icws_client.callbacks import IcWebSocket
-from icws_client.client import MAINNET_URL, connect
+from icws_client.client import connect
 from icws_client.codec import Codec
 from icws_client.connection import Connection, Received
 from icws_client.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, OutcomeUnknown

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
+from icws_client.addresses import MAINNET_URL, Gateways, as_principal, as_targets
 from icws_client.codec import BYTES, Codec
 from icws_client.connection import Connection
 from icws_client.evidence import EvidenceFolder
 from icws_client.http import HttpClient
 from icws_client.identities import as_identity
+from icws_client.options import Options
 from icws_client.persistence import SessionFile
 from icws_client.root_key import RootKey, as_root_key
 from icws_secure.errors import MisuseError, Reason
 from icws_secure.limits import NS_PER_S
-from icws_secure.session.client import ClientConfig, ClientSession, Event, GatewayTarget, Profile, SendVia
+from icws_secure.session.client import ClientConfig, ClientSession, Event, Profile, SendVia
 from icws_secure.wire.principal import Principal
 
-__all__ = ["MAINNET_URL", "connect"]
+__all__ = ["connect"]
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-MAINNET_URL: Final = "https://icp-api.io"
-"""The main network's HTTPS interface."""
-
-Gateways = str | GatewayTarget | Iterable[str | GatewayTarget] | None
 
 
 class connect(Generic[T]):  # noqa: N801 - a class that is used like a function, as in ``websockets``
@@ -87,7 +84,7 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         *,
         canister_id: Principal | str,
         codec: None = ...,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None: ...
 
     @overload
@@ -97,7 +94,7 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         *,
         canister_id: Principal | str,
         codec: Codec[U],
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None: ...
 
     def __init__(
@@ -128,10 +125,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             raise MisuseError("a state_file needs a state_key, and the other way round", reason=Reason.INVALID_ARGUMENT)
         canister = as_principal(canister_id)
         self._config = replace(
-            config if config is not None else ClientConfig(canister),
+            config if config is not None else ClientConfig(canister_id=canister),
             canister_id=canister,
             profile=profile,
-            gateways=_targets(gateway, gateway_principal),
+            gateways=as_targets(gateway, gateway_principal),
             send_via=send_via,
             expires_at_ns=expires_at_ns,
             open_limit_ns=int(open_timeout * NS_PER_S),
@@ -151,10 +148,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         self._connection: Connection[T] | None = None
 
     def __await__(self) -> Generator[Any, None, Connection[T]]:
-        return self._open().__await__()
+        return self.open().__await__()
 
     async def __aenter__(self) -> Connection[T]:
-        self._connection = await self._open()
+        self._connection = await self.open()
         return self._connection
 
     async def __aexit__(
@@ -163,7 +160,8 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         if self._connection is not None:
             await self._connection.__aexit__(kind, error, traceback)
 
-    async def _open(self) -> Connection[T]:
+    async def open(self) -> Connection[T]:
+        """Open the session and return it: what ``await connect(...)`` does."""
         file = None if self._state is None else SessionFile(*self._state)
         try:
             connection = self._start(file)
@@ -196,34 +194,3 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             file=file,
             ssl_context=self._ssl,
         )
-
-
-def as_principal(value: Principal | str) -> Principal:
-    """Return *value* as a principal.
-
-    Raises:
-        DecodeError: the text is not that of a principal.
-        MisuseError: it is neither a principal nor text.
-    """
-    if isinstance(value, Principal):
-        return value
-    if isinstance(value, str):
-        return Principal.from_text(value)
-    raise MisuseError("a principal is a Principal or its text", reason=Reason.WRONG_TYPE)
-
-
-def _targets(gateway: Gateways, principal: Principal | str | None) -> tuple[GatewayTarget, ...]:
-    if gateway is None:
-        listed: list[str | GatewayTarget] = []
-    elif isinstance(gateway, str | GatewayTarget):
-        listed = [gateway]
-    else:
-        listed = list(gateway)
-    targets = tuple(target if isinstance(target, GatewayTarget) else GatewayTarget(target) for target in listed)
-    if not all(target.url.startswith(("ws://", "wss://")) for target in targets):
-        raise MisuseError("a gateway's address starts with ws:// or wss://", reason=Reason.INVALID_ARGUMENT)
-    if principal is None:
-        return targets
-    if len(targets) != 1:
-        raise MisuseError("gateway_principal is for one gateway; list GatewayTarget(url, principal)")
-    return (replace(targets[0], principal=as_principal(principal)),)

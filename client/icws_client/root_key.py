@@ -7,18 +7,12 @@ caller spells the risk out.
 
 from __future__ import annotations
 
-from typing import Final
-
 from icws_client.http import HttpClient, is_loopback
-from icws_secure.errors import DecodeError, MisuseError, Reason, TransportError
+from icws_secure.errors import DecodeError, MisuseError, Reason
 from icws_secure.verify import MAINNET_ROOT_KEY, RootKey
-from icws_secure.wire import cbor
+from icws_secure.wire.http import STATUS_PATH, parse_status_response
 
 __all__ = ["MAINNET_ROOT_KEY", "RootKey", "as_root_key", "fetch_root_key"]
-
-STATUS_PATH: Final = "/api/v2/status"
-MAX_STATUS_BYTES: Final = 64 << 10
-DER_BYTES: Final = 133
 
 
 def as_root_key(value: RootKey | bytes | None) -> RootKey:
@@ -28,8 +22,7 @@ def as_root_key(value: RootKey | bytes | None) -> RootKey:
         value: a root key, or its 133 bytes of DER.
 
     Raises:
-        MisuseError: it is something else.
-        DecodeError: the bytes are not the DER of a BLS key.
+        MisuseError: it is something else, or the bytes are not the DER of a BLS key.
     """
     if value is None:
         return MAINNET_ROOT_KEY
@@ -66,10 +59,7 @@ async def fetch_root_key(ic_url: str, *, insecure: bool = False, timeout_s: floa
         status, body = await http.get(STATUS_PATH, timeout_s=timeout_s)
     finally:
         await http.close()
-    if status != 200:
-        raise TransportError("the replica gives no status", reason=Reason.HTTP_STATUS, status=status)
-    answer = cbor.decode(body, what="status", max_bytes=MAX_STATUS_BYTES)
-    key = answer.get("root_key") if isinstance(answer, dict) else None
-    if not isinstance(key, bytes) or len(key) != DER_BYTES:
+    key = parse_status_response(status, body).root_key
+    if key is None:
         raise DecodeError("the status holds no root key", reason=Reason.MISSING_FIELD)
     return RootKey.from_der(key)
