@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from icws_canister_mock.replica.canister_api import Canister, CanisterReject, CanisterTrap, Method
 from icws_canister_mock.replica.limits import MAX_QUERY_REPLY_BYTES, MAX_UPDATE_REPLY_BYTES
@@ -22,6 +22,7 @@ from icws_secure.wire.principal import Principal
 
 __all__ = ["Outcome", "fire_timer", "inspect_message", "refusal", "resume", "run_query", "set_up", "start"]
 
+_R = TypeVar("_R")
 _log: Final = logging.getLogger("icws.replica.canister")
 
 
@@ -77,7 +78,7 @@ def fire_timer(slot: Slot, context: CallContext, time_ns: int) -> Outcome:
     return _execute(slot, canister, context, time_ns, canister.on_timer)
 
 
-def set_up(slot: Slot, run: Callable[[], Any], time_ns: int) -> Any:
+def set_up(slot: Slot, run: Callable[[], _R], time_ns: int) -> _R:
     """Run ``init``, ``pre_upgrade`` or ``post_upgrade``; what they raise goes to the caller, who undoes it all."""
     api = _api(slot)
     api.begin(Mode.SET_UP, time_ns, None)
@@ -126,7 +127,10 @@ def _execute(
     run: Callable[[], Any],
     answer: Result | None = None,
 ) -> Outcome:
-    checkpoint = slot.checkpoint(canister)
+    try:
+        checkpoint = slot.checkpoint(canister)
+    except Exception as error:  # noqa: BLE001 - a state that cannot be copied is the canister's fault
+        return Outcome(_trapped(slot, error))
     available = context.cycles_available
     api = _api(slot)
     api.begin(Mode.UPDATE, time_ns, context)

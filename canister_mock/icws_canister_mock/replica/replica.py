@@ -147,7 +147,7 @@ class Replica:
             self.routing.place(canister_id, home.id)
         home.canisters[new_id] = slot
         self._publish_directory()
-        self._make_block(home)
+        self.make_block(home)
         return new_id
 
     def upgrade(self, canister_id: Principal, canister: Canister, arg: bytes = b"") -> None:
@@ -172,7 +172,7 @@ class Replica:
         self._set_up(slot, canister, lambda: canister.post_upgrade(arg, stable), now, undo)
         home.abandon(slot, f"Canister {canister_id} was upgraded before it answered")
         slot.installed_ns = now
-        self._make_block(home)
+        self.make_block(home)
 
     def reinstall(self, canister_id: Principal, canister: Canister, arg: bytes = b"") -> None:
         """Replace a canister's code and forget its state.
@@ -192,7 +192,7 @@ class Replica:
         self._set_up(slot, canister, lambda: canister.init(arg), now, undo)
         home.abandon(slot, f"Canister {canister_id} was reinstalled before it answered")
         slot.installed_ns = now
-        self._make_block(home)
+        self.make_block(home)
 
     def stop(self, canister_id: Principal) -> None:
         """Stop a canister: new calls are rejected; it is stopping until it owes and awaits no answer.
@@ -203,7 +203,7 @@ class Replica:
         home, slot = self._located(canister_id)
         busy = slot.contexts or slot.outstanding
         slot.status = Status.STOPPING if busy else Status.STOPPED
-        self._make_block(home)
+        self.make_block(home)
 
     def start(self, canister_id: Principal) -> None:
         """Start a canister that was stopped.
@@ -213,7 +213,7 @@ class Replica:
         """
         home, slot = self._located(canister_id)
         slot.status = Status.RUNNING
-        self._make_block(home)
+        self.make_block(home)
 
     def snapshot_canister(self, canister_id: Principal) -> CanisterSnapshot:
         """Take a snapshot of a canister's state.
@@ -239,7 +239,7 @@ class Replica:
         home.abandon(slot, f"Canister {canister_id} was returned to a snapshot before it answered")
         canister.restore(snapshot.state)
         slot.certified_data, slot.timer_ns = snapshot.certified_data, snapshot.timer_ns
-        self._make_block(home)
+        self.make_block(home)
 
     def set_cycles(self, canister_id: Principal, cycles: int) -> None:
         """Set a canister's cycle balance.
@@ -264,11 +264,18 @@ class Replica:
         now = self.time_ns
         return any(subnet.has_work(now) for subnet in self.subnets.values())
 
+    def make_block(self, subnet: Subnet) -> Block:
+        """Make one block on one subnet."""
+        block = subnet.make_block(self.time_ns)
+        for listener in list(self._listeners):
+            listener(block)
+        return block
+
     def make_blocks(self, *, only_with_work: bool = False) -> list[Block]:
         """Make one block on every subnet, or on those that have something to do."""
         now = self.time_ns
         chosen = [subnet for subnet in self.subnets.values() if not only_with_work or subnet.has_work(now)]
-        return [self._make_block(subnet) for subnet in chosen]
+        return [self.make_block(subnet) for subnet in chosen]
 
     def run_until_idle(self) -> None:
         """Make blocks until no message is left and no timer is due.
@@ -369,13 +376,7 @@ class Replica:
         for subnet in self.subnets.values():
             subnet.replace_directory(subnets_tree(infos, self.routing, subnet.id), ranges)
         for subnet in self.subnets.values():
-            self._make_block(subnet)
-
-    def _make_block(self, subnet: Subnet) -> Block:
-        block = subnet.make_block(self.time_ns)
-        for listener in list(self._listeners):
-            listener(block)
-        return block
+            self.make_block(subnet)
 
     def _set_up(
         self,

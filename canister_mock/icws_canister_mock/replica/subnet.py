@@ -148,7 +148,7 @@ class Subnet:
 
     def _take_in(self, time_ns: int) -> None:
         size = 0
-        taken = []
+        taken: list[bytes] = []
         for request_id, ingress in self._pool.items():
             size += ingress.size
             if len(taken) >= MAX_BLOCK_INGRESS_MESSAGES or (taken and size > MAX_BLOCK_INGRESS_BYTES):
