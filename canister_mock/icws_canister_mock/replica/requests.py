@@ -22,7 +22,6 @@ from icws_canister_mock.replica.replica import Replica
 from icws_canister_mock.replica.subnet import Subnet
 from icws_secure.errors import IcwsError, Reason
 from icws_secure.limits import MAX_INGRESS_TTL_NS
-from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.envelope import VerifiedEnvelope, verify_envelope
 from icws_secure.verify.root_key import RootKey
 from icws_secure.wire import cbor, domain
@@ -80,7 +79,7 @@ class Requests:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._certificates = CertificateVerifier(RootKey.from_der(replica.root_key_der))
+        self._root_key = RootKey.from_der(replica.root_key_der)
         self._answered = 0
 
     def status(self) -> Answer:
@@ -209,7 +208,7 @@ class Requests:
                 request_type=kind,
                 # targets of delegations concern calls, and so the status of calls
                 effective_canister_id=endpoint.id if _asks_for_status(envelope) else None,
-                certificates=self._certificates,
+                root_key=self._root_key,
             )
         except IcwsError as error:
             if error.reason in _EXPIRY:
