@@ -15,8 +15,9 @@ __all__ = ["Attack", "PassThrough"]
 class Attack:
     """Base of all attacks: passes everything on. One object serves all connections of a hostile gateway.
 
-    An override calls ``wire.to_client`` or ``wire.to_gateway`` with what the victim is to see: nothing, the frame, another, several.
-    ``struck`` counts how often the attack really did something, so that a test can tell a survived attack from one that never was.
+    An override calls ``wire.to_client`` or ``wire.to_gateway`` with what the victim is to see: nothing, the frame,
+    another, several. ``struck`` counts how often the attack really did something, so that a test can tell a survived
+    attack from one that never was.
     """
 
     name = "pass-through"

@@ -9,7 +9,7 @@ from typing import Self
 
 from aiohttp import ClientSession, web
 
-__all__ = ["Answer", "HostileBoundary", "Hook"]
+__all__ = ["Answer", "Hook", "HostileBoundary"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -144,7 +145,7 @@ class HostileGateway:
             await wire.run()
 
 
-def _select(connection: ServerConnection, offered: list[Subprotocol] | tuple[Subprotocol, ...]) -> Subprotocol | None:
+def _select(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     del connection
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
 

@@ -62,7 +62,7 @@ class CertifiedMessage:
 
 
 class Target:
-    """Picks messages: those of ``kind``, after ``skip`` of them have gone by, ``count`` times in all (None: for ever)."""
+    """Picks messages: those of ``kind``, after ``skip`` have gone by, ``count`` times in all (None: for ever)."""
 
     def __init__(self, kind: Kind = Kind.APPLICATION, *, skip: int = 0, count: int | None = 1) -> None:
         self.kind = kind

@@ -10,7 +10,7 @@ from icws_conformance.hostile.proxy import Wire
 from icws_conformance.hostile.target import Kind, split
 from icws_secure.wire.envelope import CallContent
 from icws_secure.wire.frames import ClientFrame, GatewayFrame, Handshake
-from icws_secure.wire.interface import decode_open_arguments, encode_open_arguments
+from icws_secure.wire.interface import decode_open_argument, encode_open_argument
 from icws_secure.wire.principal import Principal
 
 __all__ = ["DowngradedOpen", "ForgedOpen", "LyingPrincipal", "ReplacedOpen", "WithheldOpen"]
@@ -60,8 +60,8 @@ class DowngradedOpen(Attack):
         content = frame.envelope.content
         if len(wire.sent) == 1 and isinstance(content, CallContent):
             self.struck += 1
-            bare = replace(decode_open_arguments(content.arg), secure=None)
-            changed = replace(content, arg=encode_open_arguments(bare))
+            bare = replace(decode_open_argument(content.arg), secure=None)
+            changed = replace(content, arg=encode_open_argument(bare))
             await wire.to_gateway(ClientFrame(replace(frame.envelope, content=changed)))
             return
         await wire.to_gateway(frame)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from icws_conformance.hostile.attack import Attack
 from icws_conformance.hostile.proxy import Wire
-from icws_secure.wire.frames import GatewayFrame, ReceiptFrame
+from icws_secure.wire.frames import GatewayFrame, ReceiptFrame, ReceiptStatus
 
 __all__ = ["ForeignReceipt", "InventedRejection", "WithheldReceipt"]
 
@@ -49,7 +49,7 @@ class InventedRejection(Attack):
             self.struck += 1
             frame = ReceiptFrame(
                 request_id=frame.request_id,
-                status="rejected",
+                status=ReceiptStatus.REJECTED,
                 reject_code=4,
                 reject_message="no",
                 error_code="IC0406",

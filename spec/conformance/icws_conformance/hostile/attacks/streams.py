@@ -137,7 +137,7 @@ class Crossed(Attack):
 
 
 class SilentAfter(Attack):
-    """Shows nothing more of the canister after so many of its messages; the socket stays open and pings are answered."""
+    """Shows nothing more of the canister after so many of its messages; the socket stays open."""
 
     name = "silence"
 
