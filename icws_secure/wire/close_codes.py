@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["MAX_REASON_BYTES", "CloseCode", "SessionEnd", "close_reason"]
+__all__ = ["MAX_REASON_BYTES", "CloseCode", "SessionCloseCode", "close_reason"]
 
 MAX_REASON_BYTES: Final = 123
 """Bytes of the reason of a WebSocket close; RFC 6455."""
@@ -66,7 +66,7 @@ class CloseCode(_Code):
     DRAINING = 4503, "Draining", "The gateway takes no new clients."
 
 
-class SessionEnd(_Code):
+class SessionCloseCode(_Code):
     """Why a session is over, as the application is told (``SessionEnded.code``).
 
     Attributes:

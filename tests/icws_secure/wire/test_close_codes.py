@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from icws_secure.wire.close_codes import MAX_REASON_BYTES, CloseCode, SessionEnd, close_reason
+from icws_secure.wire.close_codes import MAX_REASON_BYTES, CloseCode, SessionCloseCode, close_reason
 from icws_secure.wire.service import SessionCloseReason
 
 
-@pytest.mark.parametrize("table", [CloseCode, SessionEnd])
-def test_codes_and_labels_are_unique_and_described(table: type[CloseCode] | type[SessionEnd]) -> None:
+@pytest.mark.parametrize("table", [CloseCode, SessionCloseCode])
+def test_codes_and_labels_are_unique_and_described(table: type[CloseCode] | type[SessionCloseCode]) -> None:
     members = list(table)
 
     assert len({int(member) for member in members}) == len(members) == len(table.__members__)
@@ -19,7 +19,7 @@ def test_codes_and_labels_are_unique_and_described(table: type[CloseCode] | type
 
 
 def test_every_reason_a_canister_closes_with_has_a_code_for_the_application() -> None:
-    assert {str(reason) for reason in SessionCloseReason} <= {member.label for member in SessionEnd}
+    assert {str(reason) for reason in SessionCloseReason} <= {member.label for member in SessionCloseCode}
 
 
 def test_reason_names_the_code_and_is_cut_to_what_a_close_frame_holds() -> None:
