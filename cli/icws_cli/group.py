@@ -78,6 +78,7 @@ app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="End-to-end message authentication for WebSockets to Internet Computer canisters.",
 )
 

@@ -38,6 +38,7 @@ from icws_secure.session.client import (
 )
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.registration import Parameters
 
 __all__ = ["Connection", "Received"]
 
@@ -141,6 +142,11 @@ class Connection(Generic[T]):
     def attach(self) -> int:
         """The number of the latest attachment."""
         return self._session.attach
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """What the canister certified at registration; None in the omnia profile."""
+        return self._session.parameters
 
     @property
     def last_loss(self) -> GatewayLost | None:

@@ -32,9 +32,10 @@ from icws_client.connection import Received
 from icws_client.exceptions import ConnectionClosedOK
 from icws_client.options import Options
 from icws_secure.errors import MisuseError, Reason, StallError
-from icws_secure.session.client import Confirm, GatewayTarget, SessionState
+from icws_secure.session.client import Confirm, GatewayLost, GatewayTarget, SessionState
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.registration import Parameters
 
 __all__ = ["Connection", "connect"]
 
@@ -98,6 +99,16 @@ class Connection(Generic[T]):
     def attach(self) -> int:
         """The number of the latest attachment."""
         return self._connection.attach
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """What the canister certified at registration; None in the omnia profile."""
+        return self._connection.parameters
+
+    @property
+    def last_loss(self) -> GatewayLost | None:
+        """The latest gateway that was lost, and why."""
+        return self._connection.last_loss
 
     def send(self, message: T, *, confirm: Confirm = "executed") -> None:
         """Send a message and wait for what *confirm* asks for; as :meth:`icws_client.Connection.send`.
