@@ -59,6 +59,10 @@ _PRELUDE: dict[str, Check] = {
 }
 
 
+def _named(name: str) -> Check:
+    return lambda key: type(key) is str and key == name
+
+
 class Parser:
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = []
@@ -167,7 +171,7 @@ class Parser:
             elif self.peek(1) == ":":
                 self.take()
                 self.take(":")
-                entries.append(Entry(token.__eq__, self.type(), low, high))
+                entries.append(Entry(_named(token), self.type(), low, high))
             else:
                 value = self.type()
                 entries.append(
