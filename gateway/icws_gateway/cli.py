@@ -1,0 +1,131 @@
+"""``icws gateway``: flags, signals, and a loop that ends well."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from icws_secure.errors import IcwsError, MisuseError
+
+from .config import GatewayConfig
+from .logs import configure_logs, logger
+from .server import Gateway
+
+__all__ = ["app", "serve"]
+
+app = typer.Typer(help="Relay between WebSocket clients and canisters of the Internet Computer.")
+
+
+@app.callback(invoke_without_command=True)
+def gateway(
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    ic_url: Annotated[str | None, typer.Option(help="URL of the IC or of a local replica.")] = None,
+    listen: Annotated[str | None, typer.Option(help="host:port that clients connect to.")] = None,
+    identity: Annotated[Path | None, typer.Option(help="Key file; created on first use.")] = None,
+    root_key: Annotated[str | None, typer.Option(help="'auto', or a file with the IC's root key.")] = None,
+    verify_queries: Annotated[
+        bool | None, typer.Option("--verify-queries/--no-verify-queries", help="Check node signatures of polls.")
+    ] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="Canister to serve; repeat; none: any.")] = None,
+    deny: Annotated[list[str] | None, typer.Option(help="Canister never to serve; repeat.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate chain; serves wss.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Who may read /metrics: loopback, public, off.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; repeat.")
+    ] = None,
+    check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
+) -> None:
+    """Run a gateway until SIGTERM or Ctrl-C; SIGHUP reloads lists, limits and TLS files."""
+    flags: dict[str, Any] = {
+        "ic_url": ic_url,
+        "listen": listen,
+        "identity": identity,
+        "root_key": root_key,
+        "verify_queries": verify_queries,
+        "canisters_allow": tuple(allow) if allow else None,
+        "canisters_deny": tuple(deny) if deny else None,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "metrics": metrics,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    try:
+        flags |= _assignments(set_ or [])
+        settings = GatewayConfig.load(config, flags)
+        if check_config:
+            typer.echo("settings are fine")
+            return
+        configure_logs(settings)
+        _run(serve(settings, lambda: GatewayConfig.load(config, flags)))
+    except (IcwsError, OSError) as error:
+        typer.echo(f"icws gateway: {error.message if isinstance(error, IcwsError) else error}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def serve(config: GatewayConfig, load: Callable[[], GatewayConfig]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains and stops; a second signal skips the draining.
+
+    Args:
+        config: the settings.
+        load: reads them anew, on SIGHUP.
+
+    Raises:
+        IcwsError: the identity or the TLS files cannot be used.
+        OSError: the address cannot be listened on.
+    """
+    gateway_ = Gateway(config)
+    await gateway_.start()
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    try:
+        while await signals.get() == signal.SIGHUP:
+            _reload(gateway_, load)
+        await _drain(gateway_, signals)
+    finally:
+        await gateway_.stop()
+
+
+async def _drain(gateway_: Gateway, signals: asyncio.Queue[int]) -> None:
+    draining = asyncio.create_task(gateway_.drain())
+    hurry = asyncio.create_task(signals.get())
+    await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurry):
+        task.cancel()
+    await asyncio.gather(draining, hurry, return_exceptions=True)
+
+
+def _reload(gateway_: Gateway, load: Callable[[], GatewayConfig]) -> None:
+    try:
+        gateway_.reload(load())
+    except IcwsError as error:
+        logger().error("settings were not reloaded", why=error.message)
+
+
+def _assignments(texts: list[str]) -> dict[str, str]:
+    values = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise MisuseError("--set takes NAME=VALUE", received=text)
+        values[name.strip()] = value.strip()
+    return values
+
+
+def _run(work: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)

@@ -1,0 +1,235 @@
+"""A WebSocket whose sends never wait, and whose every frame is counted.
+
+The connection of ``websockets`` with what a relay needs besides: frames go straight to the transport while it takes
+them, then into a bounded queue, then the client is closed as a slow consumer; each incoming frame, pings and fragments
+included, costs from the client's and its address's budget; closing is one call that cannot hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, Final, cast
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame
+from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
+
+from icws_secure.wire.close_codes import CloseCode
+
+from .admission import FrameBudget
+from .config import GatewayConfig
+from .metrics import GatewayMetrics
+from .outbox import Outbox, QueueBudget
+from .refusal import ClientRefused
+
+__all__ = ["ClientSocket", "SocketHub"]
+
+_SPARE_SOCKETS: Final = 256  # sockets beyond the limit of connections that may wait for their refusal
+_WRITE_BUFFER: Final = 64 << 10  # bytes in the transport's own buffer before frames wait in ours
+_PING: Final = b"icws"
+
+
+class SocketHub:
+    """What all sockets of one gateway share.
+
+    Args:
+        config: bounds and timeouts; replaced on reload.
+        metrics: counts.
+    """
+
+    def __init__(self, config: GatewayConfig, metrics: GatewayMetrics) -> None:
+        self.config = config
+        self.metrics = metrics
+        self.queues = QueueBudget(config)
+        self.sockets: set[ClientSocket] = set()
+        self._peers: Counter[str] = Counter()
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over changed bounds."""
+        self.config = self.queues.config = config
+
+    def enter(self, socket: ClientSocket, peer: str) -> bool:
+        """Counts a TCP connection before anything was read from it. False: there are too many, drop it."""
+        # [ICWS-GWY-018] those within the spare go on to be refused with a code
+        if len(self.sockets) >= self.config.max_connections + _SPARE_SOCKETS:
+            self.metrics.limits.labels("sockets").inc()
+            return False
+        # a trusted proxy has many clients behind one address; they are counted when the request tells them apart
+        spare = self.config.max_connections_per_address + _SPARE_SOCKETS
+        if not self.config.trusted_proxies and self._peers[peer] >= spare:
+            self.metrics.limits.labels("address_sockets").inc()
+            return False
+        self.sockets.add(socket)
+        self._peers[peer] += 1
+        return True
+
+    def leave(self, socket: ClientSocket, peer: str) -> None:
+        """The TCP connection is gone."""
+        if socket in self.sockets:
+            self.sockets.discard(socket)
+            self._peers[peer] -= 1
+            if not self._peers[peer]:
+                del self._peers[peer]
+
+    async def watch(self) -> None:
+        """Pings silent clients and closes those that stay silent. Runs until it is cancelled."""
+        while True:
+            interval = self.config.ping_interval_seconds
+            await asyncio.sleep(interval / 4)
+            for count, socket in enumerate(tuple(self.sockets)):
+                socket.check_silence(self.config)
+                if count % 512 == 511:
+                    await asyncio.sleep(0)
+            self.metrics.queue_bytes.set(self.queues.used)
+
+
+class ClientSocket(ServerConnection):
+    """One client's WebSocket.
+
+    Args:
+        protocol: of ``websockets``.
+        server: likewise.
+        hub: what all sockets share.
+        options: of ``websockets``.
+    """
+
+    def __init__(self, protocol: ServerProtocol, server: Server, *, hub: SocketHub, **options: Any) -> None:
+        super().__init__(protocol, server, **options)
+        self._hub = hub
+        self._peer = ""
+        self._budget: FrameBudget | None = None
+        self._outbox: Outbox | None = None
+        self._refused = False
+        self._cut_due = False
+        self._heard_at = self.loop.time()
+        self._pinged_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still be sent."""
+        return self.protocol.state is State.OPEN
+
+    @property
+    def heard_at(self) -> float:
+        """When something last came from the client, by the loop's clock."""
+        return self._heard_at
+
+    def set_budget(self, budget: FrameBudget) -> None:
+        """What the client may send from now on."""
+        self._budget = budget
+
+    def post(self, frame: bytes) -> bool:
+        """Sends a binary frame, or queues it. False if the client is gone or was closed for not reading."""
+        if self.protocol.state is not State.OPEN:
+            return False
+        if not self.paused and not self._outbox:
+            self._write(frame)
+            return True
+        if self._outbox is None:
+            self._outbox = Outbox(self._hub.queues)
+        limit = self._outbox.put(frame)
+        # [ICWS-GWY-018]
+        if limit is not None:
+            self.refuse(ClientRefused(CloseCode.SLOW_CONSUMER, "too much is waiting to be read", limit=limit))
+            return False
+        return True
+
+    def refuse(self, why: ClientRefused) -> None:
+        """Closes the connection with a code, at once. The peer has a while for its half, then the socket is cut."""
+        if self._refused or self.protocol.state is not State.OPEN:
+            return
+        self._refused = True
+        metrics = self._hub.metrics
+        metrics.closes.labels(str(int(why.code))).inc()
+        if why.limit is not None:
+            metrics.limits.labels(why.limit).inc()
+        if self._outbox is not None:
+            self._outbox.clear()
+        # [ICWS-GWY-011]
+        self.protocol.send_close(int(why.code), why.reason)
+        self._flush()
+        self._cut_later()
+
+    def check_silence(self, config: GatewayConfig) -> None:
+        """Pings a client that is silent, and closes one that does not answer."""
+        if self.protocol.state is not State.OPEN or self.recv_messages.paused:
+            return  # while we do not read, silence says nothing
+        now = self.loop.time()
+        if self._pinged_at is not None and self._heard_at > self._pinged_at:
+            self._pinged_at = None
+        if self._pinged_at is None:
+            if now - self._heard_at >= config.ping_interval_seconds:
+                self._pinged_at = now
+                self.protocol.send_ping(_PING)
+                self._flush()
+        elif now - self._pinged_at >= config.ping_timeout_seconds:
+            self.refuse(ClientRefused(CloseCode.IDLE_TIMEOUT, "no answer to a ping", limit="idle"))
+
+    # what websockets calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        address = transport.get_extra_info("peername")
+        self._peer = address[0] if isinstance(address, tuple) else ""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(_WRITE_BUFFER)
+        if not self._hub.enter(self, self._peer):
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hub.leave(self, self._peer)
+        if self._outbox is not None:
+            self._outbox.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # [ICWS-GWY-018] a peer that begins to close may not keep the socket by never finishing
+        if self.protocol.state is State.CLOSING:
+            self._cut_later()
+
+    def process_event(self, event: Event) -> None:
+        if self._budget is not None:
+            now = self._heard_at = self.loop.time()
+            size = len(cast(Frame, event).data)
+            self._hub.metrics.frames_received.inc()
+            self._hub.metrics.bytes_received.inc(size)
+            # [ICWS-GWY-018]
+            limit = self._budget.take(size, now)
+            if limit is not None:
+                self.refuse(ClientRefused(CloseCode.RATE_LIMITED, "the client sends too much", limit=limit))
+            if self._refused:
+                return
+        super().process_event(event)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        outbox = self._outbox
+        while outbox and not self.paused and self.protocol.state is State.OPEN:
+            frame = outbox.take()
+            if frame is not None:
+                self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        try:
+            self.protocol.send_binary(frame)
+        except ProtocolError:
+            return  # the connection is about to be found closed
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self.send_data()
+        except (OSError, RuntimeError):
+            self.transport.abort()  # a transport that is closing already
+
+    def _cut_later(self) -> None:
+        if not self._cut_due:
+            self._cut_due = True
+            self.loop.call_later(self._hub.config.close_timeout_seconds, self._cut)
+
+    def _cut(self) -> None:
+        if self.protocol.state is not State.CLOSED:
+            self.transport.abort()

@@ -1,0 +1,142 @@
+"""Certified heads for attached clients of ``icws-secure/1``: how the client learns in seconds that nothing is withheld.
+
+Every few seconds the canister is asked (``ws_audit``, a query) for the heads of its attached sessions, up to 50 at a
+time; the witness is checked and pruned, and each client is sent the certificate with its own head and the epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from icws_secure.errors import IcwsError
+from icws_secure.wire.frames import HeadFrame
+from icws_secure.wire.hashtree import HashTree, encode_tree, prune
+from icws_secure.wire.head import EPOCH_PATH, head_path
+from icws_secure.wire.http import QueryReplied
+from icws_secure.wire.principal import Principal
+from icws_secure.wire.refusal import Refusal
+from icws_secure.wire.registration import decode_audit_result, encode_audit_argument
+
+from .directory import Directory, Recipient
+from .ic_client import IcClient, error_kind
+from .metrics import GatewayMetrics
+from .node_keys import NodeSignatures
+from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed_root
+
+__all__ = ["HeadRelay"]
+
+_BATCH: Final = 50  # sessions a question; the canister's limit
+_MOST_UNDER_WAY: Final = 32  # questions under way; a round that finds them all busy waits
+
+
+class HeadRelay:
+    """Relays heads.
+
+    Args:
+        gateway: our principal.
+        ic: where to ask.
+        directory: who is attached.
+        interval: seconds between two rounds.
+        metrics: outcomes.
+        signatures: checks node signatures, where that is on.
+    """
+
+    def __init__(
+        self,
+        gateway: Principal,
+        ic: IcClient,
+        directory: Directory,
+        interval: float,
+        metrics: GatewayMetrics,
+        signatures: Callable[[], NodeSignatures | None],
+    ) -> None:
+        self._gateway = gateway
+        self._ic = ic
+        self._directory = directory
+        self._interval = interval
+        self._metrics = metrics
+        self._signatures = signatures
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._busy: set[Principal] = set()
+
+    async def run(self) -> None:
+        """Relays until it is cancelled."""
+        # [ICWS-GWY-017]
+        try:
+            while True:
+                batches = [batch for canister in self._directory for batch in _batches(canister.by_key.values())]
+                # spread over the interval, so that neither the IC nor this process sees a wave
+                pause = self._interval / (len(batches) + 1)
+                for batch in batches:
+                    await asyncio.sleep(pause)
+                    self._ask_soon(batch)
+                await asyncio.sleep(pause)
+        finally:
+            for task in tuple(self._under_way):
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _ask_soon(self, batch: Sequence[Recipient]) -> None:
+        canister = batch[0].session.canister
+        # a canister that hangs must not use up what others need: its next question waits for the round after
+        if len(self._under_way) >= _MOST_UNDER_WAY or canister in self._busy:
+            self._metrics.heads.labels("skipped").inc(len(batch))
+            return
+        task = asyncio.create_task(self._ask(canister, batch))
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._metrics.internal_errors.inc()
+
+    async def _ask(self, canister: Principal, batch: Sequence[Recipient]) -> None:
+        outcome = "failed"
+        self._busy.add(canister)
+        try:
+            certificate, witness = await self._audit(canister, batch)
+            for client in batch:
+                session = client.session.client_key.client_principal
+                tree = encode_tree(prune(witness, [EPOCH_PATH, head_path(session)]))
+                client.post(HeadFrame(certificate, tree).encode(), "head")
+            outcome = "sent"
+        except ReplicaFault as error:
+            self._metrics.replica_faults.labels(error.kind).inc()
+        except PollRefused:
+            outcome = "refused"
+        except IcwsError as error:
+            self._metrics.ic_errors.labels("audit", error_kind(error)).inc()
+        finally:
+            self._busy.discard(canister)
+            self._metrics.heads.labels(outcome).inc(len(batch))
+
+    async def _audit(self, canister: Principal, batch: Sequence[Recipient]) -> tuple[bytes, HashTree]:
+        """Certificate and witness of the heads.
+
+        Raises:
+            ReplicaFault: the answer contradicts itself.
+            PollRefused: the canister refused, or the question was rejected.
+            IcwsError: no answer, or a malformed one.
+        """
+        sessions = tuple(client.session.client_key.client_principal for client in batch)
+        content, response, _ = await self._ic.query(canister, "ws_audit", encode_audit_argument(sessions))
+        signatures = self._signatures()
+        if signatures is not None:
+            await signatures.check(canister, content, response)
+        if not isinstance(response, QueryReplied):
+            raise PollRefused(response.error_code or "rejected")
+        audit = decode_audit_result(response.arg)
+        if isinstance(audit, Refusal):
+            raise PollRefused(audit.code)
+        if audit.cert is None or audit.tree is None:
+            raise ReplicaFault("certificate", "an audit without a certificate")
+        data = ReplyChecker(canister, self._gateway).certified_data(audit.cert)
+        return audit.cert, witnessed_root(audit.tree, data)
+
+
+def _batches(clients: Iterable[Recipient]) -> list[list[Recipient]]:
+    wanted = [client for client in clients if client.modern and client.session.secure and client.attached]
+    return [wanted[start : start + _BATCH] for start in range(0, len(wanted), _BATCH)]

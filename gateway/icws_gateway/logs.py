@@ -1,0 +1,42 @@
+"""Structured logs: lines for people or JSON. Never payloads, keys or envelopes; connections have ids to follow."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+
+from .config import GatewayConfig
+
+__all__ = ["configure_logs", "logger"]
+
+
+def logger(**facts: Any) -> structlog.stdlib.BoundLogger:
+    """A logger with ``facts`` on every line."""
+    bound: structlog.stdlib.BoundLogger = structlog.get_logger("icws_gateway", **facts)
+    return bound
+
+
+def configure_logs(config: GatewayConfig) -> None:
+    """Sets up the process's logs, for the command line. Embedders configure structlog as they like."""
+    level = logging.getLevelNamesMapping()[config.log_level.upper()]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if config.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    # The libraries' own loggers repeat what peers do wrong; that is in the metrics.
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)

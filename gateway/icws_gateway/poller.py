@@ -1,0 +1,287 @@
+"""Polls of one canister's queue. What to ask and when is decided by the cursor, the pace and the probe; this is the
+shell around them: tasks, timeouts, failures."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from icws_secure.errors import IcwsError
+from icws_secure.wire.close_codes import CloseCode
+from icws_secure.wire.http import QueryReplied
+from icws_secure.wire.interface import encode_get_messages_argument
+from icws_secure.wire.principal import Principal
+
+from .config import GatewayConfig
+from .delivery import deliver
+from .directory import Directory
+from .ic_client import IcClient, error_kind
+from .logs import logger
+from .metrics import GatewayMetrics
+from .node_keys import NodeSignatures
+from .poll_pace import PollPace
+from .queue_cursor import CursorConflict, QueueCursor
+from .refusal import ClientRefused
+from .reply_check import CheckedReply, PollRefused, QueuedMessage, ReplicaFault, ReplyChecker
+from .restart_probe import ProbeVerdict, RestartProbe
+
+__all__ = ["CanisterPoller"]
+
+METHOD: Final = "ws_get_messages"
+_LEGACY_VERSION: Final = 2
+_NEW_VERSION: Final = 3
+_LOG_EVERY: Final = 64  # failures in a row between two lines
+
+
+class CanisterPoller:
+    """Polls one canister while it has clients.
+
+    Args:
+        canister: which.
+        gateway: our principal.
+        ic: where to ask.
+        directory: whose messages are wanted.
+        config: intervals and bounds.
+        metrics: counts.
+        slots: bounds polls under way in total.
+        signatures: checks node signatures, None where that is off.
+        refuse: closes all clients without our subprotocol; for an IC that has nothing they can read.
+    """
+
+    def __init__(
+        self,
+        canister: Principal,
+        gateway: Principal,
+        *,
+        ic: IcClient,
+        directory: Directory,
+        config: GatewayConfig,
+        metrics: GatewayMetrics,
+        slots: asyncio.Semaphore,
+        signatures: Callable[[], NodeSignatures | None],
+        refuse: Callable[[Principal, ClientRefused], None],
+    ) -> None:
+        now = time.monotonic()
+        self._canister = canister
+        self._ic = ic
+        self._directory = directory
+        self._metrics = metrics
+        self._slots = slots
+        self._signatures = signatures
+        self._refuse = refuse
+        self._checker = ReplyChecker(canister, gateway)
+        self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(config.polls_ahead)
+        self._pace = PollPace(
+            interval=config.poll_interval_ms / 1000,
+            idle_interval=config.poll_idle_interval_ms / 1000,
+            idle_after=config.poll_idle_after_seconds,
+            min_gap=config.poll_min_gap_ms / 1000,
+            longest_backoff=config.poll_backoff_seconds,
+            now=now,
+        )
+        self._probe = RestartProbe(now)
+        self._probing = False
+        self._newest_ns = 0
+        self._polls: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._log = logger(canister=canister.to_text())
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to poll, in the running loop."""
+        self._task = asyncio.create_task(self._run(), name=f"poller {self._canister}")
+
+    async def stop(self) -> None:
+        """Ends, with all polls under way."""
+        tasks = [task for task in (self._task, *self._polls) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def executed(self) -> None:
+        """A relayed call was executed; its answer is probably in the queue."""
+        self._pace.executed(time.monotonic())
+        self._probe.executed()
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            due = self._pace.due_at(self._cursor.asked_at(self._cursor.position))
+            if due <= now:
+                self._pace.started(now)
+                self._start(self._cursor.position)
+                continue
+            if not self._pace.failures:
+                while (ahead := self._cursor.next_ahead()) is not None:
+                    self._start(ahead)
+            self._maybe_probe(now)
+            await self._sleep_until(due)
+
+    async def _sleep_until(self, due: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, min(due - time.monotonic(), 60.0))):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _start(self, nonce: int) -> None:
+        self._cursor.started(nonce)
+        self._spawn(self._poll(nonce))
+
+    def _maybe_probe(self, now: float) -> None:
+        clients = self._directory.of(self._canister)
+        if self._probing or self._pace.failures or clients is None or not clients.has_omnia:
+            return
+        nonce = self._probe.wanted(self._cursor.position, now)
+        if nonce is not None:
+            self._probing = True
+            self._spawn(self._ask_probe(nonce))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._polls.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._polls.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._metrics.internal_errors.inc()
+            self._log.error("poll failed inside the gateway", error=type(error).__name__, exc_info=error)
+
+    async def _poll(self, nonce: int) -> None:
+        """One poll of the queue; always ends in the cursor's ``failed`` or ``received``."""
+        done = False
+        try:
+            reply = await self._ask(nonce)
+            if reply is None:
+                self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
+                return
+            at_position = nonce == self._cursor.position
+            done = True
+            if not self._take(nonce, reply):
+                return
+            if at_position:
+                self._probe.polled(messages=bool(reply.messages))
+                self._pace.replied(time.monotonic(), messages=bool(reply.messages), more=reply.more)
+        finally:
+            if not done:
+                self._cursor.failed(nonce)
+
+    def _take(self, nonce: int, reply: CheckedReply) -> bool:
+        before = self._cursor.position
+        try:
+            runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
+        except CursorConflict as error:
+            self._fault("conflict", str(error))
+            self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
+            return False
+        if before and nonce == before and reply.messages and reply.messages[0].nonce != before:
+            self._metrics.gaps.inc()
+        self._newest_ns = max(self._newest_ns, reply.time_ns)
+        clients = self._directory.of(self._canister)
+        for run in runs:
+            self._metrics.poll_messages.inc(len(run.entries))
+            self._metrics.poll_lag.observe(max(0.0, (time.time_ns() - run.reply.time_ns) / 1e9))
+            if clients is not None:
+                deliver(run.reply, run.entries, clients, self._metrics)
+        return True
+
+    async def _ask_probe(self, nonce: int) -> None:
+        try:
+            reply = await self._ask(nonce)
+            if reply is None:
+                return
+            first = reply.messages[0] if reply.messages else None
+            position = self._cursor.position
+            verdict = self._probe.answered(
+                nonce,
+                (first.nonce, first.leaf) if first is not None else None,
+                position=position,
+                known=self._cursor.leaf_at(position - 1),
+                fresh=reply.time_ns >= self._newest_ns,
+            )
+            if verdict is ProbeVerdict.RESTARTED:
+                self._metrics.restarts.inc()
+                self._log.warning("the canister began its queue anew")
+                self._cursor.restart()
+                self._pace.executed(time.monotonic())
+        finally:
+            self._probing = False
+
+    async def _ask(self, nonce: int) -> CheckedReply | None:
+        """The checked answer to a poll, or None if there is none that can be used."""
+        arg = encode_get_messages_argument(nonce)
+        started = time.monotonic()
+        try:
+            reply = None
+            while reply is None:
+                reply = await self._ask_once(arg)
+        except ReplicaFault as error:
+            self._fault(error.kind, str(error))
+            return None
+        except PollRefused as error:
+            self._failed("refused", str(error))
+            return None
+        except IcwsError as error:
+            self._metrics.ic_errors.labels("query", error_kind(error)).inc()
+            self._failed("failed", error.message)
+            return None
+        self._metrics.polls.labels("messages" if reply.messages else "empty").inc()
+        self._metrics.poll_seconds.observe(time.monotonic() - started)
+        return reply
+
+    async def _ask_once(self, arg: bytes) -> CheckedReply | None:
+        """One question; None if the answer's certificates are in a form that a client who came meanwhile cannot read.
+
+        Raises:
+            ReplicaFault: the answer contradicts itself.
+            PollRefused: the canister refused, or the poll was rejected.
+            IcwsError: no answer, or a malformed one.
+        """
+        legacy = self._has_legacy()
+        # [ICWS-GWY-014]
+        prefer = _LEGACY_VERSION if legacy else _NEW_VERSION
+        async with self._slots:
+            self._metrics.polls_in_flight.inc()
+            try:
+                content, response, version = await self._ic.query(self._canister, METHOD, arg, prefer=prefer)
+            finally:
+                self._metrics.polls_in_flight.dec()
+        signatures = self._signatures()
+        if signatures is not None:
+            await signatures.check(self._canister, content, response)
+        if not isinstance(response, QueryReplied):
+            raise PollRefused(response.error_code or f"reject code {response.reject_code}")
+        reply = self._checker.check(response.arg)
+        if version == _LEGACY_VERSION or not self._has_legacy() or not reply.messages:
+            return reply
+        if self._checker.readable_by_all(reply.certificate):
+            return reply
+        # [ICWS-GWY-014]
+        if not legacy:
+            return None
+        # [ICWS-GWY-014] the old endpoint is gone: a typed refusal is better than messages that fail to verify
+        self._refuse(
+            self._canister,
+            ClientRefused(CloseCode.UNSUPPORTED_SUBPROTOCOL, "this IC's certificates need the subprotocol"),
+        )
+        return reply
+
+    def _has_legacy(self) -> bool:
+        clients = self._directory.of(self._canister)
+        return clients is not None and clients.has_legacy
+
+    def _fault(self, kind: str, words: str) -> None:
+        self._metrics.replica_faults.labels(kind).inc()
+        self._failed("fault", words)
+
+    def _failed(self, outcome: str, words: str) -> None:
+        self._metrics.polls.labels(outcome).inc()
+        if self._pace.failures % _LOG_EVERY == 0:
+            self._log.warning("polls fail", outcome=outcome, why=words)

@@ -1,0 +1,244 @@
+"""The answer to a poll, checked before anything of it reaches a client.
+
+A replica that lies or lags must not be charged to this gateway, so of every poll it is checked, without any pairing:
+the keys are of our queue; the witness is well formed and its root hash is the certified data of the canister in the
+certificate; each message's hash is the leaf at its key; and each message is of the client key that it is addressed to.
+Whether the certificate is genuine is for the clients, who do not believe the gateway anyway.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from icws_secure.errors import IcwsError
+from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode
+from icws_secure.wire.certificate import Certificate, decode_certificate
+from icws_secure.wire.hashtree import Found, HashTree, check_well_formed, decode_tree, lookup
+from icws_secure.wire.interface import ClientKey, OutputMessage, decode_get_messages_result
+from icws_secure.wire.leb128 import decode_unsigned_exact
+from icws_secure.wire.message import (
+    NONCE_DIGITS,
+    TOMBSTONE_CLIENT_KEY,
+    decode_message,
+    message_path,
+)
+from icws_secure.wire.principal import Principal
+from icws_secure.wire.refusal import Refusal
+
+__all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed_root"]
+
+_MAX_MESSAGES: Final = 1_000  # of one reply; canisters send 50
+_KNOWN_CERTIFICATES: Final = 32  # decoded certificates that are kept; a block's polls share one
+_OVERHEAD: Final = 256  # bytes that a message takes besides its content
+
+
+class ReplicaFault(Exception):  # noqa: N818 - named for whose it is
+    """A replica's answer contradicts itself. ``kind`` is a short name for the metric."""
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.kind = kind
+
+
+class PollRefused(Exception):  # noqa: N818 - named for what happened
+    """The canister answered the poll with ``Err``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueuedMessage:
+    """One message of our queue at a canister.
+
+    Attributes:
+        nonce: its place in the queue.
+        key: its key, as the canister has it.
+        content: the message.
+        client_key: whose it is.
+        leaf: SHA-256 of the content, which the witness shows.
+    """
+
+    nonce: int
+    key: str
+    content: bytes
+    client_key: ClientKey
+    leaf: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it occupies."""
+        return len(self.content) + _OVERHEAD
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedReply:
+    """A poll's answer that passed every check.
+
+    Attributes:
+        messages: by ascending nonce.
+        more: the queue goes on.
+        certificate: CBOR, as received.
+        witness: decoded.
+        time_ns: of the certificate; 0 for an empty answer, which has none.
+    """
+
+    messages: tuple[QueuedMessage, ...]
+    more: bool
+    certificate: bytes
+    witness: HashTree | None
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """What a certificate says about the canister."""
+
+    certified_data: bytes
+    time_ns: int
+    old_ranges: bool
+
+
+class ReplyChecker:
+    """Checks the answers of one canister.
+
+    Args:
+        canister: who was asked.
+        gateway: our own principal, whose queue it is.
+    """
+
+    def __init__(self, canister: Principal, gateway: Principal) -> None:
+        self._canister = canister
+        self._prefix = gateway.to_text() + "_"
+        self._statements: OrderedDict[bytes, _Statement] = OrderedDict()
+
+    def check(self, arg: bytes) -> CheckedReply:
+        """Decodes and checks the reply of ``ws_get_messages``.
+
+        Raises:
+            ReplicaFault: it is malformed or contradicts itself.
+            PollRefused: the canister refused.
+        """
+        try:
+            result = decode_get_messages_result(arg)
+        except IcwsError as error:
+            raise ReplicaFault("malformed", error.message) from error
+        if isinstance(result, Refusal):
+            raise PollRefused(result.code or "Err")
+        if not result.messages:
+            return CheckedReply((), False, b"", None, 0)
+        if len(result.messages) > _MAX_MESSAGES:
+            raise ReplicaFault("too_many", "a poll brought too many messages")
+        statement = self._statement(result.cert)
+        witness = witnessed_root(result.tree, statement.certified_data)
+        messages = tuple(self._message(message, witness) for message in result.messages)
+        return CheckedReply(messages, not result.is_end_of_queue, result.cert, witness, statement.time_ns)
+
+    def readable_by_all(self, certificate: bytes) -> bool:
+        """Whether clients that know only the old place of canister ranges can verify this certificate."""
+        return self._statement(certificate).old_ranges
+
+    def certified_data(self, certificate: bytes) -> bytes:
+        """What the certificate says the canister certified.
+
+        Raises:
+            ReplicaFault: it says nothing of the kind.
+        """
+        return self._statement(certificate).certified_data
+
+    def _statement(self, data: bytes) -> _Statement:
+        known = self._statements.get(data)
+        if known is None:
+            known = self._statements[data] = _read_certificate(data, self._canister)
+            if len(self._statements) > _KNOWN_CERTIFICATES:
+                self._statements.popitem(last=False)
+        return known
+
+    def _message(self, message: OutputMessage, witness: HashTree) -> QueuedMessage:
+        key = message.key
+        digits = key[len(self._prefix) :]
+        if (
+            not key.startswith(self._prefix)
+            or len(digits) != NONCE_DIGITS
+            or not (digits.isascii() and digits.isdigit())
+        ):
+            raise ReplicaFault("key", "a message has a key of another queue")
+        leaf = sha256(message.content).digest()
+        try:
+            shown = lookup(witness, message_path(key))
+        except IcwsError as error:
+            raise ReplicaFault("witness", error.message) from error
+        # [ICWS-GWY-007]
+        if not isinstance(shown, Found) or shown.value != leaf:
+            raise ReplicaFault("leaf", "the witness does not show a message")
+        self._check_addressee(message)
+        return QueuedMessage(int(digits), key, message.content, message.client_key, leaf)
+
+    def _check_addressee(self, message: OutputMessage) -> None:
+        """Only the content is certified; the address beside it must not lead it to somebody else."""
+        if message.client_key == TOMBSTONE_CLIENT_KEY and not message.content:
+            return
+        if _starts_with_key(message.content, message.client_key):
+            return
+        try:
+            inner = decode_message(message.content).client_key
+        except IcwsError as error:
+            raise ReplicaFault("content", error.message) from error
+        # [ICWS-GWY-008]
+        if inner != message.client_key:
+            raise ReplicaFault("addressee", "a message is addressed to another client than its own")
+
+
+def witnessed_root(tree: bytes, certified_data: bytes) -> HashTree:
+    """Decodes a witness whose root hash must be the certified data.
+
+    Raises:
+        ReplicaFault: malformed, not well formed, or of another root.
+    """
+    try:
+        witness = decode_tree(tree)
+        check_well_formed(witness)
+    except IcwsError as error:
+        raise ReplicaFault("witness", error.message) from error
+    # [ICWS-GWY-007]
+    if witness.digest != certified_data:
+        raise ReplicaFault("root", "the witness is not of the certified root")
+    return witness
+
+
+_KEY_HEADS: Final = tuple(
+    tag + bytes((0xA0 + entries,)) + encode("client_key") + b"\xa2" + encode("client_principal")
+    for tag in (SELF_DESCRIBE_TAG, b"")
+    for entries in (5, 6)
+)
+_NONCE_NAME: Final = encode("client_nonce")
+
+
+def _starts_with_key(content: bytes, key: ClientKey) -> bool:
+    """Whether the content begins as every canister that we know encodes it; the decoder settles the rest."""
+    tail = encode(key.client_principal.raw) + _NONCE_NAME + encode(key.client_nonce)
+    for head in _KEY_HEADS:
+        if content.startswith(head):
+            return content.startswith(tail, len(head))
+    return False
+
+
+def _read_certificate(data: bytes, canister: Principal) -> _Statement:
+    try:
+        certificate = decode_certificate(data)
+        shown = lookup(certificate.tree, (b"canister", canister.raw, b"certified_data"))
+        time = lookup(certificate.tree, (b"time",))
+        if not isinstance(shown, Found) or not isinstance(time, Found):
+            raise ReplicaFault("certificate", "a certificate does not show the canister's certified data")
+        return _Statement(shown.value, decode_unsigned_exact(time.value, what="/time"), _old_ranges(certificate))
+    except IcwsError as error:
+        raise ReplicaFault("certificate", error.message) from error
+
+
+def _old_ranges(certificate: Certificate) -> bool:
+    delegation = certificate.delegation
+    if delegation is None:
+        return True  # the root subnet's certificates need no ranges
+    inner = decode_certificate(delegation.certificate)
+    path = (b"subnet", delegation.subnet_id.raw, b"canister_ranges")
+    return isinstance(lookup(inner.tree, path), Found)
