@@ -25,7 +25,7 @@ from hmac import compare_digest
 from typing import Final
 
 from ..errors import CertificateError, DecodeError, MessageViolation, MisuseError, Reason
-from ..limits import MAX_CERTIFICATE_BYTES, MAX_MESSAGE_CONTENT_BYTES, MAX_WITNESS_BYTES, POLL_MESSAGES
+from ..limits import MAX_CERTIFICATE_BYTES, MAX_FRAME_MESSAGES, MAX_MESSAGE_CONTENT_BYTES, MAX_WITNESS_BYTES
 from ..wire.frames import KeyedContent
 from ..wire.hashtree import Found
 from ..wire.interface import ClientKey
@@ -147,12 +147,12 @@ def verify_messages(
 
 
 def _check_bounds(messages: Sequence[KeyedContent], certificate: bytes, tree: bytes) -> None:
-    if not messages or len(messages) > POLL_MESSAGES:
+    if not messages or len(messages) > MAX_FRAME_MESSAGES:
         raise DecodeError(
             "the frame has no message or too many",
             reason=Reason.TOO_MANY,
             requirement="ICWS-CLT-020",
-            limit=POLL_MESSAGES,
+            limit=MAX_FRAME_MESSAGES,
             received=len(messages),
         )
     for what, size, limit in (
