@@ -72,9 +72,10 @@ class _Adapter:
 
     def sign(self, message: bytes) -> bytes:
         answer: object = self._identity.sign(message)
-        if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], bytes):
+        # Its Ed25519 signatures are a bytearray.
+        if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], bytes | bytearray):
             raise MisuseError("sign of an ic-py identity gave no pair of key and signature", reason=Reason.WRONG_TYPE)
-        return answer[1]
+        return bytes(answer[1])
 
     def __repr__(self) -> str:
         # The representation of what is wrapped shows its secret.

@@ -37,8 +37,8 @@ class KeyOfIcPy:
     def der_pubkey(self) -> bytes:
         return self.key.public_key_der
 
-    def sign(self, msg: bytes) -> tuple[bytes, bytes]:
-        return self.der_pubkey, self.key.sign(msg)
+    def sign(self, msg: bytes) -> tuple[bytes, bytearray]:
+        return self.der_pubkey, bytearray(self.key.sign(msg))  # as the original does
 
     def __repr__(self) -> str:
         return self.key.export_secret().hex()  # as the original does
@@ -55,7 +55,7 @@ class DelegateOfIcPy:
         self.delegations = [{"delegation": body, "signature": link.signature}]
         self.der_pubkey = OWNER.public_key_der
 
-    def sign(self, msg: bytes) -> tuple[bytes, bytes]:
+    def sign(self, msg: bytes) -> tuple[bytes, bytearray]:
         return self.identity.sign(msg)
 
 
