@@ -35,7 +35,8 @@ from icws_secure.wire.principal import Principal
 class FakeSession:
     """The surface of a session machine: records its inputs, gives out what the test puts into it.
 
-    It opens at ``start``, confirms what is sent when ``confirming``, ends when it is closed, and otherwise does nothing by itself.
+    It opens at ``start``, confirms what is sent when ``confirming``, ends when it is closed, and otherwise does
+    nothing by itself.
     """
 
     def __init__(self) -> None:
@@ -178,7 +179,7 @@ class Rig:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that the machine is told or that the connection does, at most a few seconds."""
         async with asyncio.timeout(5):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the fake has nothing to wait for
                 await asyncio.sleep(0)
 
     def connect(self, url: str, timeout_ns: int = 5 * NS_PER_S) -> None:
@@ -207,6 +208,28 @@ async def rig(make_rig: Callable[..., Rig]) -> Rig:
     made = make_rig()
     await made.open()
     return made
+
+
+@pytest.fixture
+def echoing(monkeypatch: pytest.MonkeyPatch) -> list[FakeSession]:
+    """Let ``connect`` make fake sessions, which answer each message with itself; the list shows those that were
+    made."""
+    made: list[FakeSession] = []
+
+    def make(*arguments: Any, **options: Any) -> FakeSession:
+        session = FakeSession()
+        session.on_input = lambda: _answer(session)
+        made.append(session)
+        return session
+
+    monkeypatch.setattr("icws_client.client.ClientSession", make)
+    return made
+
+
+def _answer(session: FakeSession) -> None:
+    name, *values = session.inputs[-1]
+    if name == "send":
+        session.message(len(session.named("send")), values[0])
 
 
 class Gateway:

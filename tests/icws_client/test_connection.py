@@ -168,9 +168,13 @@ async def test_iteration_raises_when_the_session_ends_otherwise(rig: Any) -> Non
     rig.session.end(4014, "EpochChanged")
     rig.step()
     messages = []
-    with pytest.raises(ConnectionClosedError) as caught:
+
+    async def read_all() -> None:
         async for message in rig.connection:
             messages.append(message)
+
+    with pytest.raises(ConnectionClosedError) as caught:
+        await read_all()
     assert messages == [b"a"]
     assert (caught.value.code, caught.value.close_reason) == (4014, "EpochChanged")
     assert isinstance(caught.value.__cause__, SessionEnded)

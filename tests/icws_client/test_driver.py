@@ -1,4 +1,5 @@
-"""Actions become sockets, requests and writes; what happens there becomes inputs, in order and never of a link that was left."""
+"""Actions become sockets, requests and writes; what happens there becomes inputs, in order and never of a link that
+was left."""
 
 from __future__ import annotations
 
