@@ -29,7 +29,7 @@ class GatewayMetrics:
         self.connections = gauge("connections", "WebSocket connections.")
         self.clients = gauge("clients", "Clients whose open was relayed.", "profile")
         self.canisters = gauge("canisters", "Canisters that are polled.")
-        self.connections_total = counter("connections_total", "Connections, refused ones included.")
+        self.connections_total = counter("connections_accepted_total", "Connections, refused ones included.")
         self.closes = counter("closes_total", "Connections that the gateway closed, by close code.", "code")
         self.limits = counter("limits_total", "Bounds that were crossed.", "limit")
         self.opens = counter("opens_total", "Opens by outcome.", "outcome")
