@@ -60,7 +60,7 @@ class Plan:
         except (IndexError, struct.error) as error:
             raise violation("data ends inside a value", size=len(data)) from error
         except MisuseError as error:  # a dataclass of ours refuses what it was given
-            raise DecodeError(error.message, reason=error.reason, requirement=error.requirement) from error
+            raise violation(error.message) from error
         if offset != len(data):
             raise violation("bytes after the last value", Reason.TRAILING_BYTES, excess=len(data) - offset)
         return values
