@@ -144,8 +144,6 @@ def decode(
             value = argument
         elif major == 4 or major == 5:
             entries = argument if major == 4 else 2 * argument
-            if key is _NO_KEY:
-                raise _malformed(what, "an array or map is the key of a map", offset)
             # [ICWS-LIB-001] every item has at least a byte: a count that cannot be true allocates nothing
             if entries > end - offset:
                 raise _malformed(what, "an array or map has more entries than bytes are left", offset)

@@ -34,7 +34,8 @@ def prune(tree: HashTree, paths: Iterable[Sequence[bytes]]) -> HashTree:
         step, node, wanted = work.pop()
         if step == _DESCEND:
             rests = cast("list[_Rest]", wanted)
-            if any(len(rest) == 0 for rest in rests):
+            # A level of nothing but empty nodes is shown as it is: that proves that there are no labels.
+            if any(len(rest) == 0 for rest in rests) or (rests and node.width == 0):
                 done.append(node)
             else:
                 work.append((_SELECT, node, _positions(node, rests)))

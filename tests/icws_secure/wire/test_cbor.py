@@ -225,6 +225,17 @@ def test_head_is_read_where_it_stands(major: int, argument: int) -> None:
     assert cbor.read_head(b"x" + head, 1, what="a document") == (major, argument, 1 + len(head))
 
 
+@pytest.mark.req("ICWS-LIB-001")
+@pytest.mark.parametrize("head", ["", "5c", "5f", "ff", "58", "5900", "5a000000", "5b00000000000000"])
+def test_head_without_an_argument_is_refused(head: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        cbor.read_head(bytes.fromhex(head), 0, what="a document")
+    assert caught.value.reason is Reason.MALFORMED
+    if head in ("5c", "5f", "ff"):
+        with pytest.raises(DecodeError):
+            cbor.read_head(bytes.fromhex(head) + bytes(200), 0, what="a document")
+
+
 class TestFields:
     def read(self, value: object, *, allow_unknown: bool = False, null_is_absent: bool = False) -> dict[str, object]:
         return cbor.fields(

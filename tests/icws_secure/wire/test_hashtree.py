@@ -296,6 +296,14 @@ class TestCoding:
         assert caught.value.requirement == "ICWS-LIB-006"
 
     @pytest.mark.req("ICWS-LIB-006")
+    def test_tree_cut_short_is_refused(self) -> None:
+        data = encode_tree(Fork(Labeled(b"label", Leaf(b"value")), Pruned(HASH)))
+        for length in range(len(data)):
+            with pytest.raises(DecodeError) as caught:
+                decode_tree(data[:length])
+            assert caught.value.reason is Reason.MALFORMED
+
+    @pytest.mark.req("ICWS-LIB-006")
     def test_bytes_after_the_tree_are_refused(self) -> None:
         with pytest.raises(DecodeError) as caught:
             decode_tree(b"\x81\x00\x00")

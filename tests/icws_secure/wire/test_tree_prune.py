@@ -70,6 +70,12 @@ def test_no_path_leaves_the_root_hash() -> None:
     assert prune(EMPTY, []) is EMPTY
 
 
+def test_empty_nodes_that_prove_absence_stay() -> None:
+    tree = Labeled(b"a", Fork(EMPTY, Fork(EMPTY, EMPTY)))
+    assert lookup(tree, (b"a", b"b")) is ABSENT
+    assert lookup(prune(tree, [(b"a", b"b")]), (b"a", b"b")) is ABSENT
+
+
 def test_path_without_labels_keeps_everything() -> None:
     assert prune(TREE, [()]) is TREE
     assert prune(TREE, [(b"websocket",)]) == TREE
