@@ -177,7 +177,7 @@ def decode(
 
         while container is not None:
             if key is _NO_KEY:
-                # [ICWS-LIB-001] True and 1 would be one key to Python; large integers can be chosen to collide in a dict
+                # [ICWS-LIB-001] True and 1 would be one key to Python; large integers can be made to collide in a dict
                 kind = type(value)
                 if kind is not str and kind is not bytes and (kind is not int or not -_MAX_KEY <= value < _MAX_KEY):
                     raise _malformed(what, "a key is neither text nor bytes nor a small number", offset)
