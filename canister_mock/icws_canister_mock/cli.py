@@ -94,6 +94,11 @@ def load_canister(wanted: str) -> tuple[str, Canister]:
 async def _serve(
     replica: Replica, host: str, port: int, rtt_ms: float, root_key_file: Path | None, canisters: dict[str, str]
 ) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # where the platform has no signals for event loops
+            loop.add_signal_handler(number, stop.set)
     async with serve_replica(replica, host, port, rtt_ms=rtt_ms) as server:
         key = replica.root_key_der.hex()
         if root_key_file is not None:
@@ -102,11 +107,6 @@ async def _serve(
         typer.echo(f"root key  {key}")
         for name, canister_id in canisters.items():
             typer.echo(f"canister  {canister_id}  {name}")
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # where the platform has no signals for event loops
-                loop.add_signal_handler(number, stop.set)
         await stop.wait()
 
 
