@@ -172,7 +172,7 @@ def test_what_is_not_candid_is_refused(data: bytes) -> None:
         "026a0171017d00690103e228a10001010103caffee",  # method's name is not UTF-8
         "01690103666f6f6801000103caffee",  # method that is a principal
         "026e7e690103666f6f0001010103caffee",  # method that is an opt
-        "016a0171017d0104010001",  # unknown annotation
+        "016a0171017d01040100" + "010103caffee03666f6f",  # unknown annotation
         "016a0169017d00",  # service outside the table
         "0167ff01",  # later type whose description is cut short
     ],
