@@ -241,10 +241,10 @@ def _dict_of(labels: Sequence[str | int]) -> Callable[..., dict[str | int, Any]]
 
 
 def _mismatch(expected: t.Type, reason: Reason = Reason.WRONG_TYPE, **facts: str | int) -> _Reader:
+    name = repr(expected)[:80]  # made once: a message may hold many values that do not fit
+
     def read(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
-        raise _MismatchError(
-            "not of the expected type", reason=reason, requirement=None, expected=repr(expected), **facts
-        )
+        raise _MismatchError("not of the expected type", reason=reason, requirement=None, expected=name, **facts)
 
     return read
 
