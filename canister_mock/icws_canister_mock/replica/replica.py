@@ -32,6 +32,7 @@ from icws_canister_mock.replica.slot import CanisterSnapshot, Slot, Status
 from icws_canister_mock.replica.state_tree import SubnetInfo, ranges_tree, subnets_tree
 from icws_canister_mock.replica.subnet import Block, Subnet
 from icws_canister_mock.replica.system_api import Mode, SystemApi
+from icws_canister_mock.replica.vetkd import VetKd
 from icws_secure.errors import MisuseError, Reason
 from icws_secure.limits import MAX_INGRESS_TTL_NS
 from icws_secure.wire.principal import ANONYMOUS, MANAGEMENT, Principal
@@ -86,6 +87,7 @@ class Replica:
         self.subnets: dict[str, Subnet] = {}
         self._by_id: dict[Principal, Subnet] = {}
         self._listeners: list[Callable[[Block], None]] = []
+        self.vetkd = VetKd(derive(seed, "vetkd")[:SEED_BYTES])
         for name, kind, first, last in _SUBNETS:
             self._add_subnet(seed, name, kind, first, last)
         self.root = self.subnets["root"]
@@ -354,6 +356,7 @@ class Replica:
         info = SubnetInfo(name, kind, SubnetKey(seed, name), nodes)
         self.routing.add_subnet(info.id, first, last)
         management = Management(derive(seed, f"management {name}")[:SEED_BYTES], name)
+        self.vetkd.serve(management)
         subnet = Subnet(info, management, send=lambda message: self._route(info.id, message), start_ns=self.time_ns)
         self.subnets[name] = self._by_id[info.id] = subnet
 
