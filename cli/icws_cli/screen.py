@@ -80,7 +80,7 @@ class Screen:
             "root key": root_key,
         }
         if parameters is not None:
-            rows["expires"] = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(parameters.expires_at // 10**9))
+            rows["expires"] = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(parameters.expires_at_ns // 10**9))
         for name, value in rows.items():
             self.news(f"{name:<9} {value}")
 

@@ -5,12 +5,14 @@
     from icws_client import connect
 
     async with connect("wss://gateway.example", canister_id="bkyz2-fmaaa-aaaaa-qaaaq-cai") as ws:
-        await ws.send(b"hello")         # returns when the canister has provably executed the message
-        async for message in ws:        # verified, in order, exactly once
+        await ws.send(b"hello")  # returns when the canister has provably executed the message
+        async for message in ws:  # verified, in order, exactly once
             print(message)
+            break
 
-``icws_client.sync`` has the same for programs without an event loop, ``icws_client.callbacks`` the manner of a
-browser's WebSocket.
+:mod:`icws_client.sync` has the same for programs without an event loop, :mod:`icws_client.callbacks` the manner of a
+browser's WebSocket. :class:`Agent` makes ordinary calls, :mod:`icws_client.sessions` lists and ends a user's sessions,
+:mod:`icws_client.identities` reads keys.
 """
 
 from icws_client.addresses import MAINNET_URL

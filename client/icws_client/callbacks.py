@@ -7,6 +7,7 @@ In a program with an event loop it connects as soon as it is made, and the callb
         socket.close()
 
     socket = IcWebSocket("wss://gateway.example", canister_id="bkyz2-fmaaa-aaaaa-qaaaq-cai", on_message=on_message)
+    socket.on_open = lambda: socket.send(b"hello")
     await socket.closed()
 
 A program without one makes the object and calls :meth:`IcWebSocket.run_forever`, which returns when the session is

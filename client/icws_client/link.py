@@ -42,6 +42,13 @@ class Reports(Protocol):
     def closed(self, link: Link, code: int, reason: str) -> None: ...
 
 
+class _Opening(connect):
+    """The handshake, without redirects: a gateway may not send its clients to addresses that they did not name."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Link:
     """One WebSocket.
 
@@ -125,7 +132,7 @@ class Link:
         try:
             # The limit is for the whole of it: name, TCP, TLS and upgrade.
             async with asyncio.timeout(seconds):
-                return await connect(
+                return await _Opening(
                     url,
                     subprotocols=[Subprotocol(name) for name in self._action.subprotocols] or None,
                     compression=None,  # frames are ciphertext and hashes: compression would only cost memory

@@ -83,6 +83,16 @@ async def test_a_server_that_is_no_gateway_is_reported(rig: Any) -> None:
         await rig.until(lambda: rig.session.named("connect_failed"))
 
 
+async def test_a_gateway_cannot_send_the_client_elsewhere(rig: Any, gateway: Any) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(gateway.url)
+
+    async with _http(redirect) as url:
+        rig.connect(url.replace("http", "ws"))
+        await rig.until(lambda: rig.session.named("connect_failed"))
+    assert gateway.sockets == []
+
+
 async def test_connecting_is_bounded_in_time(rig: Any) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -1,0 +1,76 @@
+"""An owner's view of all sessions: list them, end them.
+
+A session key that was lost, or a device that was stolen, must not live on until its expiry. Only the owner may list
+and end all; these are direct calls to the canister, which no gateway sees::
+
+    async with Agent(identity=owner) as agent:
+        for session in await list_sessions(agent, canister):
+            print(session.session_principal, session.state)
+        await revoke(agent, canister)
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+from icws_client.addresses import as_principal
+from icws_client.agent import Agent
+from icws_secure.errors import Refused
+from icws_secure.wire.principal import Principal
+from icws_secure.wire.refusal import Refusal
+from icws_secure.wire.registration import (
+    RevokeArgument,
+    SessionInfo,
+    decode_revoke_result,
+    decode_sessions_result,
+    encode_revoke_argument,
+    encode_sessions_argument,
+)
+
+__all__ = ["SessionInfo", "list_sessions", "revoke"]
+
+T = TypeVar("T")
+
+
+async def list_sessions(agent: Agent, canister_id: Principal | str) -> tuple[SessionInfo, ...]:
+    """Return the sessions of the agent's identity at a canister.
+
+    The answer is certified: what a single node could hide is what a user looks for here, so this query is made as an
+    update call.
+
+    Args:
+        agent: with the owner's identity.
+        canister_id: the canister.
+
+    Raises:
+        Refused: the canister refuses the caller.
+        CanisterRejected, CertificateError, DecodeError, OutcomeUnknown, TransportError: as for :meth:`Agent.call`.
+    """
+    return _ok(decode_sessions_result(await agent.call(canister_id, "ws_sessions", encode_sessions_argument())))
+
+
+async def revoke(agent: Agent, canister_id: Principal | str, session: Principal | str | None = None) -> int:
+    """End one session of the agent's identity at once, or all of them.
+
+    Args:
+        agent: with the owner's identity.
+        canister_id: the canister.
+        session: the session's principal; None for all, those included whose registration is still on its way.
+
+    Returns:
+        How many sessions have ended.
+
+    Raises:
+        Refused: there is no such session, or the canister refuses the caller.
+        CanisterRejected, CertificateError, DecodeError, OutcomeUnknown, TransportError: as for :meth:`Agent.call`.
+    """
+    target = None if session is None else as_principal(session)
+    argument = encode_revoke_argument(RevokeArgument(target, time.time_ns()))
+    return _ok(decode_revoke_result(await agent.call(canister_id, "ws_revoke", argument)))
+
+
+def _ok(result: T | Refusal) -> T:
+    if isinstance(result, Refusal):
+        raise Refused(result.words, code=result.code, certified=True)
+    return result

@@ -1,0 +1,157 @@
+"""The whole loop on loopback: a replica with an echo canister, gateways before it, wires that can be cut and
+stalled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from icws_canister_mock.canister import WebSocketCanister
+from icws_canister_mock.canister.samples import SAMPLES
+from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
+from icws_client import ClientConfig, connect
+from icws_client import sync as sync_client
+from icws_gateway import Gateway, GatewayConfig, serve_gateway
+from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.wire.principal import Principal
+
+
+class Wire:
+    """A TCP connection relayed, until it is cut (resets) or stalled (silence)."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.accepted = 0
+        self.url = ""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def stall(self) -> None:
+        """Let nothing through any more, and say nothing about it."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Let everything through again."""
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Break every connection, and refuse new ones."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def drop(self) -> None:
+        """Break every connection; new ones are welcome."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        ends = {writer, upstream_writer}
+        self._writers |= ends
+        try:
+            await asyncio.gather(self._copy(reader, upstream_writer), self._copy(upstream_reader, writer))
+        finally:
+            self._writers -= ends
+            for end in ends:
+                end.transport.abort()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+
+
+class Network:
+    """Where clients connect to."""
+
+    def __init__(self, replica: Replica, ic_url: str, folder: Path, stack: contextlib.AsyncExitStack) -> None:
+        self.replica = replica
+        self.ic_url = ic_url
+        self.root_key = replica.root_key_der
+        self.canister = self.install(SAMPLES["echo"]())
+        self._folder = folder
+        self._stack = stack
+        self._gateways = 0
+
+    def install(self, canister: WebSocketCanister) -> Principal:
+        return self.replica.install(canister)
+
+    async def gateway(self) -> Gateway:
+        """Start one more gateway."""
+        self._gateways += 1
+        config = GatewayConfig(
+            ic_url=self.ic_url,
+            listen="127.0.0.1:0",
+            identity=self._folder / f"gateway-{self._gateways}.pem",
+            drain_seconds=0.2,
+            poll_interval_ms=20,
+            head_interval_seconds=0.5,
+        )
+        return await self._stack.enter_async_context(serve_gateway(config))
+
+    async def wire(self) -> tuple[Gateway, Wire]:
+        """Start one more gateway, behind a wire."""
+        gateway = await self.gateway()
+        host, _, port = gateway.url.removeprefix("ws://").rstrip("/").rpartition(":")
+        wire = Wire(host, int(port))
+        await wire.start()
+        self._stack.callback(wire.cut)
+        return gateway, wire
+
+    def options(self, **options: Any) -> dict[str, Any]:
+        """What a client of this network needs to know, and impatience."""
+        config = ClientConfig(
+            canister_id=self.canister,
+            backoff_initial_ns=20 * NS_PER_MS,
+            attach_timeout_ns=5 * NS_PER_S,
+            receipt_timeout_ns=2 * NS_PER_S,
+            head_interval_ns=2 * NS_PER_S,
+            withhold_grace_ns=1 * NS_PER_S,
+            switch_back_ns=1 * NS_PER_S,
+            poll_interval_ns=20 * NS_PER_MS,
+            poll_interval_max_ns=100 * NS_PER_MS,
+        )
+        return {
+            "canister_id": self.canister,
+            "ic_url": self.ic_url,
+            "root_key": self.root_key,
+            "open_timeout": 10.0,
+            "close_timeout": 5.0,
+            "config": config,
+        } | options
+
+    def connect(self, gateways: Any = None, **options: Any) -> connect[Any]:
+        return connect(gateways, **self.options(**options))
+
+    def connect_sync(self, gateways: Any = None, **options: Any) -> Callable[[], sync_client.Connection[Any]]:
+        """Give a function for a thread, since this one runs the network."""
+        return lambda: sync_client.connect(gateways, **self.options(**options))
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> AsyncIterator[Network]:
+    async with contextlib.AsyncExitStack() as stack:
+        replica = Replica(ReplicaConfig())
+        server = await stack.enter_async_context(serve_replica(replica))
+        yield Network(replica, server.url, tmp_path, stack)
