@@ -26,6 +26,9 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+fuzz: install-dev
+	$(BIN)/python fuzz/run.py $(FUZZ_ARGS)
+
 format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
