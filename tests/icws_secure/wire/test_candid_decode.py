@@ -6,7 +6,6 @@ Messages are written as hex after ``DIDL``; a comment says what they are where t
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import pytest
@@ -325,12 +324,10 @@ def test_records_that_double_from_row_to_row_cost_nothing() -> None:
         b"\x6c\x02\x00" + signed + b"\x01" + signed for signed in map(_signed, range(199))
     )
     data = (encode_unsigned(200) + rows + b"\x01" + _signed(199)).hex()
-    started = time.perf_counter()
 
     assert refuse(data, c.Reserved).reason is Reason.TOO_MANY
     assert refuse(data).reason is Reason.TOO_MANY
     assert refuse(data, c.Record({0: c.Reserved, 1: c.Reserved})).reason is Reason.TOO_MANY
-    assert time.perf_counter() - started < 1
 
 
 def _signed(value: int) -> bytes:
