@@ -29,6 +29,7 @@ class BlockMaker:
         self._work = asyncio.Event()
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._made: dict[str, float] = {}  # by subnet, the loop's time of the last block
+        self._making = False
 
     def wake(self) -> None:
         """There is work: do not wait for the next idle block."""
@@ -72,6 +73,8 @@ class BlockMaker:
                 await task
 
     def _on_block(self, block: Block) -> None:
+        if not self._making:
+            self.wake()  # the program that embeds the replica made it: there may be a new timer, or a message
         for request_id in block.ended:
             for future in self._waiting.get(request_id, ()):
                 if not future.done():
@@ -101,6 +104,13 @@ class BlockMaker:
                 wait_s = min(wait_s, (timer_ns - time_ns) / NS_PER_S)
         if wait_s > 0:
             return wait_s
-        self._replica.make_block(subnet)
         self._made[subnet.info.name] = now_s
+        self._making = True
+        try:
+            self._replica.make_block(subnet)
+        except Exception:  # noqa: BLE001 - logged, and the other canisters are not to suffer
+            # a canister that cannot even be rolled back: the replica lives on for the others
+            _log.exception("a block of subnet %s failed", subnet.info.name)
+        finally:
+            self._making = False
         return 0.0

@@ -51,6 +51,7 @@ class CertifiedState:
         self.tree = tree
         self._key = key
         self._signature: bytes | None = None
+        self._data_certificates: dict[tuple[Principal, CertificateDelegation | None], bytes] = {}
 
     @property
     def signature(self) -> bytes:
@@ -63,6 +64,14 @@ class CertifiedState:
         """A certificate that shows the time and what is at some paths, or that nothing is there."""
         witness = self.tree.witness([(b"time",), *paths])
         return encode_certificate(witness, self.signature, delegation)
+
+    def data_certificate(self, canister: Principal, delegation: CertificateDelegation | None) -> bytes:
+        """The certificate that a canister's queries get; made once, because many queries come between two blocks."""
+        known = self._data_certificates.get((canister, delegation))
+        if known is None:
+            known = self.certificate([(b"canister", canister.raw, b"certified_data")], delegation)
+            self._data_certificates[canister, delegation] = known
+        return known
 
 
 class Delegations:

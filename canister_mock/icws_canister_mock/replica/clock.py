@@ -43,6 +43,8 @@ class StartedClock:
 class ManualClock:
     """A clock that stands still until it is moved.
 
+    A replica that is served looks at it at least once in its idle block time; ``make_blocks`` makes it look at once.
+
     Args:
         now_ns: nanoseconds since 1970.
     """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Final, Literal
 
 from icws_canister_mock.replica.certification import RangesForm
 from icws_secure.errors import IcwsError
 from icws_secure.wire.principal import Principal
 
 __all__ = ["Endpoint", "HttpError"]
+
+
+_principal: Final = lru_cache(maxsize=1024)(Principal.from_text)  # users name the same few over and over
 
 
 class HttpError(Exception):
@@ -50,7 +54,7 @@ class Endpoint:
             HttpError: it is not a principal.
         """
         try:
-            principal = Principal.from_text(text)
+            principal = _principal(text)
         except IcwsError as error:
             raise HttpError(400, f"The path does not name a principal: {error}") from error
         if kind == "subnet":

@@ -1,7 +1,7 @@
 """The management canister ``aaaaa-aa``, as far as canisters written in Python need it.
 
-``raw_rand`` is here; further methods are added with :meth:`Management.provide`, as :mod:`vetkd` does. Users' calls to it
-are refused: canisters are installed, stopped and upgraded by the program that embeds the replica.
+``raw_rand`` is here; further methods are added with :meth:`Management.provide`, as :mod:`vetkd` does. Users' calls
+to it are refused: canisters are installed, stopped and upgraded by the program that embeds the replica.
 
 Source: IC interface specification, "The IC management canister".
 """

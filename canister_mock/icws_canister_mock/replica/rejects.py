@@ -24,8 +24,6 @@ class RejectCode(IntEnum):
 class ErrorCode(StrEnum):
     """Why a call was rejected, more finely. The digit after ``IC0`` is the reject code."""
 
-    QUEUE_FULL = "IC0201"
-    INGRESS_TIMEOUT = "IC0202"
     INGRESS_HISTORY_FULL = "IC0204"
     CANISTER_NOT_FOUND = "IC0301"
     REJECTED_BY_CANISTER = "IC0406"
@@ -36,7 +34,6 @@ class ErrorCode(StrEnum):
     DID_NOT_REPLY = "IC0506"
     STOPPED = "IC0508"
     STOPPING = "IC0509"
-    NOT_CONTROLLER = "IC0512"
     METHOD_NOT_FOUND = "IC0536"
     NO_MODULE = "IC0537"
 

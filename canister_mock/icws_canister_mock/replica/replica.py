@@ -342,10 +342,9 @@ class Replica:
         if subnet is None or slot is None or refused is not None:
             return refused or Rejected(ErrorCode.CANISTER_NOT_FOUND, f"Canister {canister_id} not found")
         state = subnet.state
-        path = (b"canister", canister_id.raw, b"certified_data")
 
         def certificate() -> bytes:
-            return state.certificate([path], self.delegations.issue(subnet.id, form, canister_id))
+            return state.data_certificate(canister_id, self.delegations.issue(subnet.id, form, canister_id))
 
         return execution.run_query(slot, sender, method, arg, state.time_ns, certificate)
 

@@ -436,3 +436,49 @@ class Chain(Canister):
 
     def on_timer(self) -> None:
         self.ic.set_timer_at(self.ic.time_ns + 1)
+
+
+async def test_full_pool_and_full_history_take_no_calls(
+    user: Any, service: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/api/v4/canister/{service}/call"
+    monkeypatch.setattr("icws_canister_mock.replica.history.INGRESS_HISTORY_ENTRIES", 0)
+    answer, _ = await user.call(service, "echo")
+    assert (answer["status"], answer["reject_code"], answer["error_code"]) == ("non_replicated_rejection", 2, "IC0204")
+    monkeypatch.setattr("icws_canister_mock.replica.subnet.MAX_INGRESS_POOL", 0)
+    body, _ = user.call_envelope(service, "echo")
+    assert (await user.post(path, body))[0] == 429
+
+
+async def test_canister_that_breaks_a_block_does_not_end_the_replica(user: Any, service: Principal) -> None:
+    class Broken(Canister):
+        def restore(self, snapshot: object) -> None:
+            raise RuntimeError("cannot go back")
+
+        @update("break")
+        def break_it(self, arg: bytes) -> bytes:
+            self.ic.trap("so roll back")
+
+    user.server.sync_call_timeout_ms = 100
+    body, _ = user.call_envelope(user.replica.install(Broken()), "break")
+    broken = next(iter(user.replica.subnets["app"].canisters.keys() - {service}))
+    assert (await user.post(f"/api/v4/canister/{broken}/call", body))[0] == 202
+    answer, _ = await user.call(service, "echo")
+    assert answer["status"] == "replied"
+
+
+async def test_timer_set_while_the_replica_is_served_fires_in_time() -> None:
+    fired = asyncio.Event()
+
+    class Soon(Canister):
+        def init(self, arg: bytes) -> None:
+            self.ic.set_timer_at(self.ic.time_ns + 20 * NS_PER_MS)
+
+        def on_timer(self) -> None:
+            fired.set()
+
+    replica = Replica(ReplicaConfig(idle_block_ms=3_600_000))
+    async with serve_replica(replica):
+        await asyncio.sleep(0)
+        replica.install(Soon())
+        await asyncio.wait_for(fired.wait(), 10)
