@@ -133,6 +133,18 @@ def test_other_documents_are_refused(data: bytes) -> None:
 
 
 @pytest.mark.req("ICWS-LIB-001")
+def test_unknown_field_of_a_delegation_is_refused() -> None:
+    value = {**FIELDS, "delegation": {"subnet_id": b"", "extra": b""}}
+    assert refusal_of(cbor.encode(value)).reason is Reason.UNKNOWN_FIELD
+
+
+@pytest.mark.req("ICWS-LIB-001")
+def test_array_in_the_place_of_a_map_is_refused() -> None:
+    array = b"\x82" + cbor.encode(FIELDS)[1:]
+    assert refusal_of(array).reason is Reason.WRONG_TYPE
+
+
+@pytest.mark.req("ICWS-LIB-001")
 def test_bytes_after_the_certificate_are_refused() -> None:
     assert refusal_of(encode_certificate(TREE, SIGNATURE) + b"\x00").reason is Reason.TRAILING_BYTES
 
@@ -141,7 +153,7 @@ def test_bytes_after_the_certificate_are_refused() -> None:
 def test_certificate_cut_short_is_refused() -> None:
     data = encode_certificate(TREE, SIGNATURE, DELEGATION)
     for length in range(len(data)):
-        refusal_of(data[:length])
+        assert refusal_of(data[:length]).reason is Reason.MALFORMED
 
 
 @pytest.mark.req("ICWS-LIB-001")

@@ -297,7 +297,7 @@ class TestCoding:
 
     @pytest.mark.req("ICWS-LIB-006")
     def test_tree_cut_short_is_refused(self) -> None:
-        data = encode_tree(Fork(Labeled(b"label", Leaf(b"value")), Pruned(HASH)))
+        data = encode_tree(Fork(Pruned(HASH), Labeled(b"label", Leaf(b"value"))))
         for length in range(len(data)):
             with pytest.raises(DecodeError) as caught:
                 decode_tree(data[:length])
