@@ -91,7 +91,11 @@ def _session(draft: Draft, session: Session) -> None:
     """Everything that the clock does to one session. Ends with the session back in the schedule."""
     config, now = draft.config, draft.now
     if session.state is SessionState.CLOSED:
-        draft.forget(session)
+        forget = deadlines.forget_at(session, config)
+        if forget is not None and forget <= now:
+            draft.forget(session)
+        else:
+            draft.put(session)
         return
     cause = _cause(draft, session)
     if cause is not None:

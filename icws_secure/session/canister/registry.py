@@ -234,9 +234,8 @@ def revoke(draft: Draft, caller: Principal, argument: RevokeArgument) -> int:
         refuse(RefusalCode.REGISTRATION_TOO_OLD, "created_at is not the present time")
     if argument.session is None:
         return _revoke_all(draft, caller, argument.created_at_ns)
-    session = draft.sessions.get(caller)
-    if argument.session == caller and session is not None and session.secure:
-        return _revoke_pair(draft, (session.owner, caller))
+    if argument.session == caller:
+        return _revoke_own(draft, caller)
     # [ICWS-CAN-064] the pair holds the caller: another owner's session is out of reach
     pair = caller, argument.session
     count = _revoke_pair(draft, pair)
@@ -245,6 +244,14 @@ def revoke(draft: Draft, caller: Principal, argument: RevokeArgument) -> int:
         # a registration may be on its way: one that was withheld must not come after this
         draft.refuse_pair(pair)
     return count
+
+
+def _revoke_own(draft: Draft, caller: Principal) -> int:
+    """A session key gives itself up: its session, or whatever is registered for it."""
+    session = draft.sessions.get(caller)
+    if session is not None and session.secure:
+        return _revoke_pair(draft, (session.owner, caller))
+    return sum(_revoke_pair(draft, (owner, caller)) for owner in list(draft.pending_owners.get(caller, ())))
 
 
 def _owns_nothing(draft: Draft, pair: Pair) -> bool:

@@ -282,3 +282,16 @@ def make_alice() -> Callable[..., Alice]:
 @pytest.fixture
 def alice(world: World, make_alice: Callable[..., Alice]) -> Alice:
     return make_alice(world)
+
+
+@pytest.fixture
+def close_itself() -> Callable[[Alice, int], MessageResult]:
+    """The client closes its own session with message ``seq``."""
+
+    def close(alice: Alice, seq: int) -> MessageResult:
+        message = service.CloseMessage(
+            service.CloseReason.CLOSED_BY_APPLICATION, service.SessionCloseReason.CLIENT_CLOSED
+        )
+        return alice.world.message(alice.principal, seq, service.encode_service_message(message), is_service=True)
+
+    return close
