@@ -1,6 +1,7 @@
 """Verification of a canister's messages, as gateways hand them over.
 
-:func:`verify_messages` takes these steps, in this order; steps 1 to 5 for all messages of the frame before any is looked into:
+:func:`verify_messages` takes these steps, in this order; steps 1 to 5 for all messages of the frame before any is
+looked into:
 
 1. The frame is within bounds: sizes and number of messages. Depth and nodes of the trees are bounded by their decoders.
 2. The certificate is valid for the canister, and fresh.
@@ -13,7 +14,8 @@
 9. The timestamp is not after the certificate's time.
 
 What depends on the messages before (nonce, sequence number, order of timestamps, age) is checked by the session
-(:mod:`icws_secure.session.client.inbound`). A removed entry of a queue (empty content) is a tombstone: certified, and without a message.
+(:mod:`icws_secure.session.client.inbound`). A removed entry of a queue (empty content) is a tombstone: certified, and
+without a message.
 """
 
 from __future__ import annotations
@@ -141,9 +143,7 @@ def verify_messages(
             )
         leaves.append(digest)
     # [ICWS-CLT-033] every message of the frame has passed; from here on content may be looked into
-    return tuple(
-        _read(item, leaf, verified.time_ns, source) for item, leaf in zip(messages, leaves, strict=True)
-    )
+    return tuple(_read(item, leaf, verified.time_ns, source) for item, leaf in zip(messages, leaves, strict=True))
 
 
 def _check_bounds(messages: Sequence[KeyedContent], certificate: bytes, tree: bytes) -> None:

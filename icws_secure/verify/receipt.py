@@ -2,10 +2,11 @@
 
 :func:`verify_receipt` takes these steps, in this order:
 
-1. The certificate is within bounds and valid for the canister. Its age does not matter: what a call answered stays true. The canister
-   does, because request statuses are not kept by canister: any other subnet could certify one.
+1. The certificate is within bounds and valid for the canister. Its age does not matter: what a call answered stays
+   true. The canister does, because request statuses are not kept by canister: any other subnet could certify one.
 2. The status at ``/request_status/<request id>`` is read.
-3. ``replied`` and ``rejected`` are receipts. ``received``, ``processing`` and ``done`` are none, nor is a status that is absent or not shown.
+3. ``replied`` and ``rejected`` are receipts. ``received``, ``processing`` and ``done`` are none, nor is a status that
+   is absent or not shown.
 """
 
 from __future__ import annotations

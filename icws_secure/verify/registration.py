@@ -2,9 +2,11 @@
 
 :func:`verify_registration` takes these steps, in this order:
 
-1. The receipt (certificate, canister, request id, final status) was verified by :func:`icws_secure.verify.receipt.verify_receipt`.
+1. The receipt (certificate, canister, request id, final status) was verified by
+   :func:`icws_secure.verify.receipt.verify_receipt`.
 2. The certificate was made while the client waited; this calibrates the client's clock.
-3. A rejection, and a missing method above all, is an error. So is anything that was not certified: nothing is tried instead.
+3. A rejection, and a missing method above all, is an error. So is anything that was not certified: nothing is tried
+   instead.
 4. The reply decodes completely; a refusal is raised as one.
 5. Registration id, session principal, owner and profile are those asked for.
 6. Every parameter is within the protocol's bounds.

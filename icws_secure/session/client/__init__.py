@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from icws_secure.session.client.actions import Action, Connect, Disconnect, HttpRequest, SaveState, SendFrame
-from icws_secure.session.client.channel import PayloadChannel, PayloadOffer
-from icws_secure.session.client.config import SUBPROTOCOL, ClientConfig, Confirm, GatewayTarget, Profile, SendVia
-from icws_secure.session.client.events import (
+from .actions import Action, Connect, Disconnect, HttpRequest, SaveState, SendFrame
+from .channel import PayloadChannel, PayloadOffer
+from .config import SUBPROTOCOL, ClientConfig, Confirm, GatewayTarget, Profile, SendVia
+from .events import (
     Attached,
     Ended,
     Event,
@@ -19,9 +19,9 @@ from icws_secure.session.client.events import (
     SendRelayed,
     SendUnknown,
 )
-from icws_secure.session.client.evidence import Evidence, recheck
-from icws_secure.session.client.machine import ClientSession
-from icws_secure.session.client.table import SessionState
+from .evidence import Evidence, recheck
+from .machine import ClientSession
+from .table import SessionState
 
 __all__ = [
     "SUBPROTOCOL",

@@ -1,18 +1,18 @@
 """What the client machine asks its shell to do.
 
-The machine has no sockets. After every input the shell drains :meth:`ClientSession.actions` and carries the actions out **in
-order**; an action is never repeated and never answered by a return value, only by a later input.
+The machine has no sockets. After every input the shell drains :meth:`ClientSession.actions` and carries the actions
+out **in order**; an action is never repeated and never answered by a return value, only by a later input.
 
-There is one WebSocket at a time. Once the shell has drained a :class:`Disconnect`, it gives no more input from that socket, not even
-its close. HTTP requests are independent of the socket and of each other; each is answered by exactly one ``http_response`` or
-``http_failed`` with its ``request_id``.
+There is one WebSocket at a time. Once the shell has drained a :class:`Disconnect`, it gives no more input from that
+socket, not even its close. HTTP requests are independent of the socket and of each other; each is answered by exactly
+one ``http_response`` or ``http_failed`` with its ``request_id``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from icws_secure.session.client.config import GatewayTarget
+from .config import GatewayTarget
 
 __all__ = ["Action", "Connect", "Disconnect", "HttpRequest", "SaveState", "SendFrame"]
 

@@ -1,6 +1,7 @@
 """The place where payload protection is plugged into a client session.
 
-The session decides *when* something is sealed (once, at its number) and opened (after verification, in order); a channel decides
+The session decides *when* something is sealed (once, at its number) and opened (after verification, in order); a
+channel decides
 *how*. Without one, content is the application's bytes.
 """
 
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from icws_secure.wire.interface import ClientKey, Parameters
+    from ...wire.interface import ClientKey
+    from ...wire.registration import Parameters
 
 __all__ = ["PayloadChannel", "PayloadOffer"]
 
@@ -33,7 +35,8 @@ class PayloadOffer:
 class PayloadChannel(Protocol):
     """Seals and opens the application's content of one session.
 
-    Its methods raise :class:`icws_secure.errors.PayloadViolation` or :class:`icws_secure.errors.MisuseError`, nothing else.
+    Its methods raise :class:`icws_secure.errors.PayloadViolation` or :class:`icws_secure.errors.MisuseError`, nothing
+    else.
     """
 
     def offer(self, parameters: Parameters, client_key: ClientKey, attach: int) -> PayloadOffer:

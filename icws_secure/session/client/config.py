@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
-from icws_secure.errors import MisuseError
-from icws_secure.limits import MAX_MESSAGE_AGE_NS, MAX_MESSAGE_TTL_NS, MAX_OPEN_TTL_NS, NS_PER_MS, NS_PER_S
-from icws_secure.session.client.channel import PayloadChannel
-from icws_secure.wire.principal import Principal
+from ...errors import MisuseError
+from ...limits import MAX_MESSAGE_AGE_NS, MAX_MESSAGE_TTL_NS, MAX_OPEN_TTL_NS, NS_PER_MS, NS_PER_S
+from ...wire.frames import SUBPROTOCOL
+from ...wire.principal import Principal
+from .channel import PayloadChannel
 
 __all__ = ["SUBPROTOCOL", "ClientConfig", "Confirm", "GatewayTarget", "Profile", "SendVia"]
-
-SUBPROTOCOL: Final = "icws-secure.1"
-"""WebSocket subprotocol with shared-certificate frames, receipts and relayed heads."""
 
 Profile = Literal["secure", "omnia"]
 SendVia = Literal["gateway", "direct"]
@@ -39,7 +37,8 @@ class ClientConfig:
 
     Args:
         canister_id: the canister to speak with.
-        profile: ``secure`` is ``icws-secure/1``; ``omnia`` only when asked for by name. There is no fallback between them.
+        profile: ``secure`` is ``icws-secure/1``; ``omnia`` only when asked for by name. There is no fallback between
+            them.
         gateways: in order of preference; empty means that the client is its own gateway.
         direct_fallback: attach directly while no gateway of the list works (secure profile), and switch back later.
         send_via: whether messages go through the gateway or by direct call.
@@ -110,7 +109,7 @@ class ClientConfig:
     max_in_flight: int = 8
     """Calls in flight at once; within them the certified window of the canister counts."""
     send_timeout_ns: int | None = None
-    """When a message that is not confirmed is given up: proven not executed, or unknown. None waits as long as the session lives."""
+    """When a message that is not confirmed is given up: as proven not executed, or as unknown. None: never."""
     retry_initial_ns: int = 500 * NS_PER_MS
     retry_max_ns: int = 5 * NS_PER_S
 

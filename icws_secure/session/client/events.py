@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from icws_secure.errors import IcwsError
-from icws_secure.session.client.config import GatewayTarget
-from icws_secure.session.client.evidence import Evidence
-from icws_secure.wire.principal import Principal
+from ...errors import IcwsError
+from ...wire.principal import Principal
+from .config import GatewayTarget
+from .evidence import Evidence
 
 __all__ = [
     "Attached",
@@ -102,7 +102,7 @@ class SendAccepted:
 
 @dataclass(frozen=True, slots=True)
 class SendRelayed:
-    """The message was handed to the transport; asked for by ``confirm="relayed"``. A :class:`SendRejected` may still follow."""
+    """The message was handed over; asked for by ``confirm="relayed"``. A :class:`SendRejected` may still follow."""
 
     send_id: int
 
@@ -113,8 +113,9 @@ class SendRejected:
 
     Args:
         send_id: what ``send`` returned.
-        error: :class:`Refused` or :class:`CanisterRejected` with the canister's own words (reason ``HandlerTrapped`` when the handler trapped and
-            consumed the number), or :class:`StallError` with reason ``NotExecuted`` when it is proven, or certain, that it never ran.
+        error: :class:`Refused` or :class:`CanisterRejected` with the canister's own words (reason ``HandlerTrapped``
+            when the handler trapped and consumed the number), or :class:`StallError` with reason ``NotExecuted`` when
+            it is proven, or certain, that it never ran.
     """
 
     send_id: int
@@ -155,8 +156,8 @@ class Ended:
 
     Args:
         error: :class:`SessionEnded` with close code and reason; for a session that never came to be, the error that
-            prevented it (RegistrationViolation, Refused, CanisterRejected, TrustUnavailable, TransportError) is its ``__cause__``
-            where there is one.
+            prevented it (RegistrationViolation, Refused, CanisterRejected, TrustUnavailable, TransportError) is its
+            ``__cause__`` where there is one.
     """
 
     error: IcwsError
