@@ -103,3 +103,10 @@ TIMER_SESSIONS: Final = 200  # in one timer run; spec [R19]
 AUDIT_SESSIONS: Final = 50  # in one ws_audit; ours
 BATCH_MESSAGES: Final = REORDER_WINDOW_MESSAGES  # in one ws_message_batch; ours
 SMALL_ARGUMENT_BYTES: Final = 8 << 10  # of every argument that carries no content; ours [R35]
+
+# payload protection
+MAX_RATCHET_STEPS: Final = 4_096  # keys passed over for one message; ours: four times what a client may have queued
+MAX_HOP_CHAINS: Final = 64  # attaches whose receiving keys are kept; ours
+MAX_ROOM_SENDERS: Final = 10_000  # members whose counters a receiver keeps; ours
+HPKE_KEY_LIFETIME_NS: Final = 86_400 * NS_PER_S  # a canister's key until it is replaced; spec [R37]
+HPKE_KEY_GRACE_NS: Final = 900 * NS_PER_S  # a replaced key until it is forgotten; spec [R37]
