@@ -83,12 +83,13 @@ async def serve(config: GatewayConfig, load: Callable[[], GatewayConfig]) -> Non
         OSError: the address cannot be listened on.
     """
     gateway_ = Gateway(config)
-    await gateway_.start()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
+    # before anybody can know that we are here
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, signals.put_nowait, number)
     try:
+        await gateway_.start()
         while await signals.get() == signal.SIGHUP:
             _reload(gateway_, load)
         await _drain(gateway_, signals)

@@ -223,10 +223,11 @@ class ClientConnection:
             async with asyncio.timeout(_LINGER):
                 await self._lane.below(1)
         except TimeoutError:
-            pass
-        self._handle(ConnectionEvent.ENDED)
-        for task in tuple(self._tasks):
-            task.cancel()
+            self._services.metrics.drops.labels("lingering_call").inc(len(self._lane))
+        finally:
+            self._handle(ConnectionEvent.ENDED)
+            for task in tuple(self._tasks):
+                task.cancel()
 
     def _handle(self, event: ConnectionEvent) -> None:
         transition = self._machine.handle(event)

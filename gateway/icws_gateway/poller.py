@@ -174,15 +174,14 @@ class CanisterPoller:
                 self._cursor.failed(nonce)
 
     def _take(self, nonce: int, reply: CheckedReply) -> bool:
-        before = self._cursor.position
+        gaps = self._cursor.gaps
         try:
             runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
         except CursorConflict as error:
             self._fault("conflict", str(error))
             self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
             return False
-        if before and nonce == before and reply.messages and reply.messages[0].nonce != before:
-            self._metrics.gaps.inc()
+        self._metrics.gaps.inc(self._cursor.gaps - gaps)
         self._newest_ns = max(self._newest_ns, reply.time_ns)
         clients = self._directory.of(self._canister)
         for run in runs:

@@ -65,6 +65,9 @@ class QueueCursor(Generic[_Reply, _Entry]):
 
     Args:
         most_ahead: polls that may be under way at successive places.
+
+    Attributes:
+        gaps: how often places of the queue were skipped.
     """
 
     def __init__(self, most_ahead: int) -> None:
@@ -79,6 +82,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._full_replies = 0
         self._gap: tuple[int, int] | None = None
         self._gap_answers = 0
+        self.gaps = 0
 
     @property
     def position(self) -> int:
@@ -201,6 +205,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
             self._gap, self._gap_answers = (nonce, first), 0
         self._gap_answers += 1
         if self._gap_answers >= _GAP_ANSWERS:
+            self.gaps += 1
             self._position, self._gap, self._gap_answers = first, None, 0
 
     def _keep(self, reply: _Reply, entry: _Entry) -> None:

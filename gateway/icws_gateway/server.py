@@ -79,6 +79,7 @@ class Gateway:
         )
         self._server: Server | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.Task[Any]] = set()
         self._ic_seen = False
         self._log = logger()
         root_key = configured_root_key(config)
@@ -185,13 +186,14 @@ class Gateway:
             for socket in tuple(self._hub.sockets):
                 socket.refuse(ClientRefused(CloseCode.GOING_AWAY, "the gateway is shutting down"))
             self._server.close(close_connections=False)
-            try:
-                async with asyncio.timeout(config.close_timeout_seconds + 1):
-                    await self._server.wait_closed()
-            except TimeoutError:
-                self._log.warning("some clients did not leave", clients=len(self._hub.sockets))
-                for socket in tuple(self._hub.sockets):
-                    socket.transport.abort()
+            if self._clients:
+                await asyncio.wait(tuple(self._clients), timeout=config.close_timeout_seconds + 1)
+            # what is left waits for calls that the IC does not answer
+            for client in tuple(self._clients):
+                client.cancel()
+            for socket in tuple(self._hub.sockets):
+                socket.transport.abort()
+            await self._server.wait_closed()
         # [ICWS-GWY-022]
         await services.closer.finish(config.close_timeout_seconds)
         for task in tuple(self._background):
@@ -233,6 +235,10 @@ class Gateway:
             connection.refuse(why)
             return
         services.metrics.connections.inc()
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
         try:
             connection.set_budget(FrameBudget(address, services.config, now))
             await ClientConnection(services, connection, address, modern=modern).run()

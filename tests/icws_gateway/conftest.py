@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -196,9 +202,7 @@ class QueueCanister(Canister):
     @query()
     def ws_audit(self, arg: bytes) -> bytes:
         sessions = decode_audit_argument(arg)
-        witness = self.tree.witness(
-            [(b"icws", b"epoch"), *((b"icws", b"head", session.raw) for session in sessions)]
-        )
+        witness = self.tree.witness([(b"icws", b"epoch"), *((b"icws", b"head", session.raw) for session in sessions)])
         heads = tuple(self.heads.get(session) for session in sessions)
         return encode_audit_result(Audit(7, heads, self.ic.data_certificate(), encode_tree(witness)))
 
@@ -233,8 +237,8 @@ class Ic:
         self.most_in_flight = 0
         self.session: aiohttp.ClientSession | None = None
 
-    def install(self, canister: Canister | None = None) -> Principal:
-        return self.replica.install(canister if canister is not None else QueueCanister())
+    def install(self, canister: Canister | None = None, subnet: str = "app") -> Principal:
+        return self.replica.install(canister if canister is not None else QueueCanister(), subnet=subnet)
 
     def named(self, method: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method]
@@ -252,6 +256,17 @@ class Ic:
             canister, "push", [[key.client_principal.raw, key.client_nonce, content] for key, content in messages]
         )
 
+    async def forward(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        assert self.session is not None
+        headers = {"Content-Type": "application/cbor"}
+        async with self.session.request(method, self.server.url + path, data=body, headers=headers) as response:
+            return response.status, await response.read()
+
+    async def call(self, seen: Seen) -> web.Response:
+        """Forwards a call, for faults that do something before or after."""
+        status, body = await self.forward("POST", f"/api/{seen.version}/canister/{seen.canister}/call", seen.body)
+        return web.Response(status=status, body=body)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         parts = request.path.split("/")
@@ -266,11 +281,7 @@ class Ic:
         try:
             if self.fault is not None and (answer := await self.fault(seen)) is not None:
                 return answer
-            assert self.session is not None
-            async with self.session.request(
-                request.method, self.server.url + request.path, data=body, headers={"Content-Type": "application/cbor"}
-            ) as response:
-                status, answered = response.status, await response.read()
+            status, answered = await self.forward(request.method, request.path, body)
             if self.rewrite is not None:
                 status, answered = self.rewrite(seen, status, answered)
             return web.Response(status=status, body=answered, content_type="application/cbor")
@@ -286,7 +297,7 @@ async def ic() -> AsyncIterator[Ic]:
         found.server, found.session = server, session
         application = web.Application(client_max_size=8 << 20)
         application.router.add_route("*", "/{tail:.*}", found.handle)
-        runner = web.AppRunner(application)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -498,3 +509,31 @@ def verify(ic: Ic) -> Callable[[Principal, tuple[str, bytes, bytes, bytes, int]]
         assert witness.lookup((b"websocket", key.encode())) == Found(sha256(content).digest())
 
     return check
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "cert.pem", folder / "key.pem"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return chain, secret
+
+
+@pytest.fixture
+def write_certificate() -> Callable[[Path, str], tuple[Path, Path]]:
+    """Writes a self-signed certificate and its key into a folder, over those that are there."""
+    return make_certificate

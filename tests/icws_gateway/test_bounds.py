@@ -1,0 +1,335 @@
+"""Every bound closes with a code that says so, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+import time
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from icws_secure.wire.close_codes import CloseCode
+
+pytestmark = [pytest.mark.req("ICWS-GWY-018"), pytest.mark.req("ICWS-GWY-011")]
+
+
+def metric(gateway, name, **labels):
+    return gateway.metrics.registry.get_sample_value(f"icws_gateway_{name}", labels) or 0
+
+
+@pytest.fixture
+async def witness(ic, make_gateway, connect_peer, eventually):
+    """Checks that somebody else is served as ever."""
+
+    async def check(gateway) -> None:
+        peer = await connect_peer(gateway, ic.install())
+        started = time.monotonic()
+        await peer.open()
+        await peer.say(b"well?")
+        await eventually(lambda: b"well?" in peer.contents)
+        assert time.monotonic() - started < 2
+        assert metric(gateway, "internal_errors_total") == 0
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"max_connections": 3}, "connections"),
+        ({"max_connections_per_address": 3}, "address_connections"),
+    ],
+)
+async def test_too_many_connections(ic, make_gateway, connect_peer, settings, limit):
+    gateway = await make_gateway(**settings)
+    canister = ic.install()
+    kept = [await connect_peer(gateway, canister) for _ in range(3)]
+    refused = await connect_peer(gateway, canister)
+    assert await refused.wait_closed() == CloseCode.TOO_MANY_CONNECTIONS
+    assert metric(gateway, "limits_total", limit=limit) == 1
+    for peer in kept:
+        await peer.open()
+
+
+async def test_too_many_clients_of_a_canister_and_too_many_canisters(ic, make_gateway, connect_peer):
+    gateway = await make_gateway(max_connections_per_canister=1, max_canisters=1)
+    canister = ic.install()
+    first = await connect_peer(gateway, canister)
+    await first.open()
+    second = await connect_peer(gateway, canister)
+    await second.open(wait=False)
+    assert await second.wait_closed() == CloseCode.TOO_MANY_CONNECTIONS
+    third = await connect_peer(gateway, ic.install())
+    await third.open(wait=False)
+    assert await third.wait_closed() == CloseCode.TOO_MANY_CONNECTIONS
+    assert metric(gateway, "limits_total", limit="canister_connections") == 1
+    assert metric(gateway, "limits_total", limit="canisters") == 1
+    assert first.closed is None
+
+
+async def test_too_many_new_connections(ic, make_gateway, connect_peer):
+    gateway = await make_gateway(opens_per_second_per_address=0.01, open_burst_per_address=2)
+    canister = ic.install()
+    for _ in range(2):
+        await (await connect_peer(gateway, canister)).open()
+    refused = await connect_peer(gateway, canister)
+    assert await refused.wait_closed() == CloseCode.RATE_LIMITED
+
+
+async def test_signatures_are_charged_before_they_are_checked(ic, make_gateway, connect_peer, monkeypatch):
+    from icws_gateway import connection
+    from icws_secure.sign.identity import DelegatedIdentity, Ed25519Identity
+    from icws_secure.sign.request import sign_delegation
+    from icws_secure.wire.envelope import Delegation
+
+    checked = []
+    monkeypatch.setattr(connection, "verify_open", lambda *a, **k: checked.append(a))
+    gateway = await make_gateway(opens_per_second_per_address=0.01, open_burst_per_address=5)
+    outer, inner = Ed25519Identity(bytes(31) + b"o"), Ed25519Identity(bytes(31) + b"i")
+    link = sign_delegation(outer, Delegation(inner.public_key_der, time.time_ns() + 10**12, None, None))
+    identity = DelegatedIdentity(inner, public_key_der=outer.public_key_der, delegations=(link,))
+    peer = await connect_peer(gateway, ic.install(), identity=identity)
+    await peer.open(wait=False)
+    assert await peer.wait_closed() == CloseCode.RATE_LIMITED
+    assert checked == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"message_burst_per_client": 10, "messages_per_second_per_client": 0.01}, "client_frames"),
+        ({"byte_burst_per_client": 5_000, "bytes_per_second_per_client": 1}, "client_bytes"),
+        ({"message_burst_per_address": 10, "messages_per_second_per_address": 0.01}, "address_frames"),
+        ({"byte_burst_per_address": 5_000, "bytes_per_second_per_address": 1}, "address_bytes"),
+    ],
+)
+async def test_client_that_sends_too_much(ic, make_gateway, connect_peer, settings, limit):
+    gateway = await make_gateway(**settings)
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+    with contextlib.suppress(ConnectionClosed):
+        for number in range(20):
+            await peer.say(b"%d" % number)
+    assert await peer.wait_closed() == CloseCode.RATE_LIMITED
+    assert metric(gateway, "limits_total", limit=limit) == 1
+
+
+async def test_ping_flood(ic, make_gateway, connect_peer, witness):
+    gateway = await make_gateway(message_burst_per_client=50, messages_per_second_per_client=1)
+    peer = await connect_peer(gateway, ic.install())
+    with contextlib.suppress(ConnectionClosed):
+        for _ in range(200):
+            await peer.socket.ping()
+    assert await peer.wait_closed() == CloseCode.RATE_LIMITED
+    await witness(gateway)
+
+
+async def test_fragment_flood(ic, make_gateway, connect_peer, witness):
+    gateway = await make_gateway(message_burst_per_client=50, messages_per_second_per_client=1)
+    peer = await connect_peer(gateway, ic.install())
+
+    async def fragments():
+        for _ in range(500):
+            yield b"x"
+
+    with contextlib.suppress(ConnectionClosed):
+        await peer.socket.send(fragments())
+    assert await peer.wait_closed() == CloseCode.RATE_LIMITED
+    await witness(gateway)
+
+
+async def test_huge_frame(ic, make_gateway, connect_peer, witness):
+    gateway = await make_gateway(max_frame_bytes=100_000)
+    peer = await connect_peer(gateway, ic.install())
+    with contextlib.suppress(ConnectionClosed):
+        await peer.socket.send(bytes(200_000))
+    assert await peer.wait_closed() == CloseCode.TOO_BIG
+    assert metric(gateway, "limits_total", limit="frame_bytes") == 1
+    await witness(gateway)
+
+
+async def test_large_open(ic, make_gateway, connect_peer):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install())
+    await peer.send(peer.envelope("ws_open", bytes(100_000)))
+    assert await peer.wait_closed() == CloseCode.ENVELOPE_TOO_LARGE
+
+
+@pytest.mark.parametrize("bomb", [b"\x81" * 60_000, b"\xa1\x68envelope" + b"\xa1\x61a" * 20_000, b"\x9b" + b"\xff" * 8])
+async def test_deep_or_wide_cbor(ic, make_gateway, connect_peer, witness, bomb):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install())
+    await peer.socket.send(bomb)
+    assert await peer.wait_closed() == CloseCode.MALFORMED_FRAME
+    await witness(gateway)
+
+
+@pytest.mark.parametrize("settings", [{"queue_bytes": 300_000}, {"queue_frames": 5}, {"queue_total_bytes": 300_000}])
+async def test_client_that_does_not_read(ic, make_gateway, connect_peer, eventually, witness, settings):
+    gateway = await make_gateway(**settings)
+    canister = ic.install()
+    stalled = await connect_peer(gateway, canister, max_queue=1)
+    other = await connect_peer(gateway, canister)
+    await other.open()
+    await stalled.open()
+    stalled.socket.transport.pause_reading()
+    for number in range(12):
+        big = b"%d" % number + bytes(800_000)
+        await ic.push(canister, (stalled.key, big), (other.key, b"small %d" % number))
+        await eventually(lambda n=number: b"small %d" % n in other.contents)
+    limit = next(iter(settings))
+    await eventually(lambda: metric(gateway, "limits_total", limit=limit) == 1)
+    assert metric(gateway, "closes_total", code=str(int(CloseCode.SLOW_CONSUMER))) == 1
+    await eventually(lambda: len(gateway._hub.sockets) == 1)
+    assert gateway._hub.queues.used == 0
+    assert other.closed is None
+    stalled.socket.transport.abort()
+
+
+async def test_client_that_reads_slowly_gets_everything_in_order(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install(), max_queue=1)
+    await peer.open()
+    await ic.update(peer.canister, "control", {"page": 2})
+    peer.socket.transport.pause_reading()
+    for number in range(8):
+        await ic.push(peer.canister, (peer.key, b"%d" % number + bytes(600_000)))
+    await eventually(lambda: metric(gateway, "messages_delivered_total") == 9)
+    assert gateway._hub.queues.used > 0
+    peer.socket.transport.resume_reading()
+    await eventually(lambda: len(peer.contents) == 9)
+    assert [content[:1] for content in peer.contents[1:]] == [b"%d" % number for number in range(8)]
+    assert gateway._hub.queues.used == 0
+
+
+async def test_silent_connection_is_pinged_and_closed(ic, make_gateway, eventually):
+    gateway = await make_gateway(ping_interval_seconds=0.2, ping_timeout_seconds=0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    received = b""
+    async with asyncio.timeout(5):
+        while b"IdleTimeout" not in received:
+            received += await reader.read(4_096)
+    assert b"\x89\x04icws" in received
+    assert struct.pack("!H", CloseCode.IDLE_TIMEOUT) in received
+    await eventually(lambda: len(gateway._hub.sockets) == 0)
+    writer.close()
+
+
+async def test_connection_that_answers_pings_stays(ic, make_gateway, connect_peer):
+    gateway = await make_gateway(ping_interval_seconds=0.1, ping_timeout_seconds=0.1)
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+    await asyncio.sleep(0.8)
+    assert peer.closed is None
+
+
+async def test_slow_handshake_is_cut(ic, make_gateway, eventually, witness):
+    gateway = await make_gateway(handshake_timeout_seconds=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: ")
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    await eventually(lambda: len(gateway._hub.sockets) == 0)
+    writer.close()
+    await witness(gateway)
+
+
+async def test_peer_that_never_finishes_closing_is_cut(ic, make_gateway, eventually):
+    gateway = await make_gateway(close_timeout_seconds=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"gateway_principal")
+    writer.write(b"\x88\x80\x00\x00\x00\x00")  # a close frame, and then nothing
+    await eventually(lambda: len(gateway._hub.sockets) == 0, 3)
+    await eventually(lambda: metric(gateway, "connections") == 0)
+    writer.close()
+
+
+async def test_sockets_before_the_handshake_are_bounded(ic, make_gateway, eventually, monkeypatch):
+    from icws_gateway import client_socket
+
+    monkeypatch.setattr(client_socket, "_SPARE_SOCKETS", 2)
+    gateway = await make_gateway(max_connections_per_address=1)
+    writers = [(await asyncio.open_connection("127.0.0.1", gateway.port))[1] for _ in range(6)]
+    await eventually(lambda: metric(gateway, "limits_total", limit="address_sockets") == 3)
+    assert len(gateway._hub.sockets) == 3
+    for writer in writers:
+        writer.close()
+    await eventually(lambda: len(gateway._hub.sockets) == 0)
+    assert gateway._hub._peers == {}
+
+
+async def test_hanging_canister_takes_no_calls_of_others(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway(calls_in_flight_per_canister=2, calls_in_flight=3, calls_in_flight_per_client=8)
+    stuck = await connect_peer(gateway, ic.install(), modern=True)
+    fine = await connect_peer(gateway, ic.install())
+    await stuck.open(attach=1)
+    await fine.open()
+    waiting = 0
+
+    async def hang(seen):
+        nonlocal waiting
+        if seen.method == "ws_message" and seen.canister == stuck.canister.to_text():
+            waiting += 1
+            await asyncio.sleep(10)
+
+    ic.fault = hang
+    for number in range(6):
+        await stuck.say(b"%d" % number)
+    await eventually(lambda: waiting == 2)
+    await fine.say(b"through")
+    await eventually(lambda: b"through" in fine.contents)
+    assert waiting == 2
+
+
+async def test_garbage_on_the_socket_disturbs_nobody(ic, make_gateway, witness):
+    gateway = await make_gateway()
+    for data in (
+        b"",
+        b"\x00" * 100,
+        b"\x16\x03\x01" + bytes(200),
+        b"GET /\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        b"A" * 70_000,
+    ):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(data)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+    async with connect(gateway.url) as socket:
+        socket.transport.abort()
+    await witness(gateway)
+
+
+@pytest.mark.req("ICWS-GWY-012")
+async def test_mistake_inside_the_gateway_ends_one_client_with_a_code(
+    ic, make_gateway, connect_peer, monkeypatch, eventually
+):
+    from icws_gateway import connection
+
+    gateway = await make_gateway()
+    other = await connect_peer(gateway, ic.install())
+    await other.open()
+
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(connection, "read_open", broken)
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open(wait=False)
+    assert await peer.wait_closed() == CloseCode.INTERNAL
+    assert metric(gateway, "internal_errors_total") == 1
+    await other.say(b"fine")
+    await eventually(lambda: b"fine" in other.contents)

@@ -1,0 +1,205 @@
+"""Health, readiness, metrics, TLS, origins, reload, the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+
+import aiohttp
+import pytest
+from cryptography import x509
+from typer.testing import CliRunner
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from icws_gateway import Gateway, GatewayConfig
+from icws_gateway.cli import app
+from icws_secure.errors import MisuseError
+from icws_secure.wire.close_codes import CloseCode
+
+
+async def fetch(gateway: Gateway, path: str, **headers: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{gateway.port}{path}", headers=headers) as response,
+    ):
+        return response.status, await response.text()
+
+
+async def test_health_and_readiness(ic, make_gateway):
+    gateway = await make_gateway(drain_seconds=0.1)
+    assert await fetch(gateway, "/health") == (200, "ok\n")
+    assert (await fetch(gateway, "/ready"))[0] == 200
+    assert (await fetch(gateway, "/"))[0] == 426
+    await gateway.drain()
+    assert (await fetch(gateway, "/health"))[0] == 200
+    assert (await fetch(gateway, "/ready"))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("who", "headers", "status"),
+    [
+        ("loopback", {}, 200),
+        ("loopback", {"X-Forwarded-For": "192.0.2.1"}, 404),
+        ("loopback", {"Forwarded": "for=192.0.2.1"}, 404),
+        ("public", {"X-Forwarded-For": "192.0.2.1"}, 200),
+        ("off", {}, 404),
+    ],
+)
+async def test_metrics_are_for_whom_the_settings_say(ic, make_gateway, who, headers, status):
+    gateway = await make_gateway(metrics=who)
+    assert (await fetch(gateway, "/metrics", **headers))[0] == status
+
+
+async def test_metrics_hold_no_name_of_a_client(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install(), modern=True)
+    await peer.open(attach=1)
+    await peer.say(b"secret words")
+    await eventually(lambda: b"secret words" in peer.contents)
+    text = (await fetch(gateway, "/metrics"))[1]
+    assert 'icws_gateway_clients{profile="secure"} 1.0' in text
+    assert 'icws_gateway_calls_total{outcome="certificate"} 2.0' in text
+    assert "icws_gateway_messages_delivered_total 2.0" in text
+    for name in (peer.identity.principal.to_text(), str(peer.key.client_nonce), "127.0.0.1", "secret words"):
+        assert name not in text
+
+
+async def test_logs_hold_no_payloads_keys_or_clients(ic, make_gateway, connect_peer, eventually, capsys):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install(), modern=True)
+    await peer.open(attach=1)
+    await peer.say(b"secret words")
+    await eventually(lambda: b"secret words" in peer.contents)
+    await peer.socket.send(b"secret garbage")
+    await peer.wait_closed()
+    await gateway.stop()
+    text = capsys.readouterr().out
+    assert "open verified" in text
+    assert "refused" in text
+    for name in ("secret", peer.identity.principal.to_text(), str(peer.key.client_nonce)):
+        assert name not in text
+
+
+async def test_tls_certificate_is_renewed_without_dropping_connections(ic, make_gateway, tmp_path, write_certificate):
+    chain, secret = write_certificate(tmp_path, "first")
+    gateway = await make_gateway(tls_certificate=chain, tls_key=secret)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    def presented(socket) -> str:
+        der = socket.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(der).subject.rfc4514_string()
+
+    assert gateway.url.startswith("wss://")
+    async with connect(gateway.url, ssl=trusting) as old:
+        assert presented(old) == "CN=first"
+        write_certificate(tmp_path, "second")
+        gateway.reload(gateway.config)
+        async with connect(gateway.url, ssl=trusting) as new:
+            assert presented(new) == "CN=second"
+        await old.recv()
+        await (await old.ping())
+        # a broken file is reported and changes nothing
+        chain.write_text("nothing")
+        with pytest.raises(MisuseError):
+            gateway.reload(GatewayConfig(max_connections=1))
+        async with connect(gateway.url, ssl=trusting) as newer:
+            assert presented(newer) == "CN=second"
+        assert gateway.config.max_connections != 1
+
+
+async def test_origins_are_checked(ic, make_gateway):
+    gateway = await make_gateway(allowed_origins=("https://app.example",))
+    async with connect(gateway.url, origin="https://app.example"):
+        pass
+    with pytest.raises(InvalidStatus):
+        async with connect(gateway.url, origin="https://evil.example"):
+            pass
+
+
+async def test_reload_changes_lists_and_limits_for_new_clients(ic, make_gateway, connect_peer):
+    gateway = await make_gateway()
+    canister = ic.install()
+    first = await connect_peer(gateway, canister)
+    await first.open()
+    gateway.reload(GatewayConfig(canisters_deny=(canister.to_text(),), max_connections_per_address=2))
+    second = await connect_peer(gateway, canister)
+    await second.open(wait=False)
+    assert await second.wait_closed() == CloseCode.CANISTER_NOT_ALLOWED
+    third = await connect_peer(gateway, canister)
+    fourth = await connect_peer(gateway, canister)
+    assert await fourth.wait_closed() == CloseCode.TOO_MANY_CONNECTIONS
+    assert (first.closed, third.closed) == (None, None)
+
+
+async def test_addresses_behind_a_trusted_proxy_are_told_apart(ic, make_gateway, connect_peer):
+    gateway = await make_gateway(max_connections_per_address=1, trusted_proxies=("127.0.0.0/8",))
+    canister = ic.install()
+    for number in range(3):
+        peer = await connect_peer(gateway, canister, additional_headers={"X-Forwarded-For": f"192.0.2.{number}"})
+        await peer.open()
+    again = await connect_peer(gateway, canister, additional_headers={"X-Forwarded-For": "1.1.1.1, 192.0.2.1"})
+    assert await again.wait_closed() == CloseCode.TOO_MANY_CONNECTIONS
+
+
+# the command line
+
+
+def test_check_config_says_what_is_wrong(tmp_path):
+    runner = CliRunner()
+    good = runner.invoke(app, ["--check-config", "--listen", "127.0.0.1:0", "--set", "max_connections=7"])
+    assert (good.exit_code, good.output) == (0, "settings are fine\n")
+    bad = runner.invoke(app, ["--check-config", "--set", "max_conections=7"])
+    assert bad.exit_code == 2
+    assert "max_conections" in bad.output
+    file = tmp_path / "gateway.toml"
+    file.write_text("max_connections = -1\n")
+    bad = runner.invoke(app, ["--check-config", "--config", str(file)])
+    assert bad.exit_code == 2
+    assert "max_connections" in bad.output
+
+
+async def test_process_serves_reloads_drains_and_ends(ic, tmp_path):
+    canister = ic.install()
+    settings = tmp_path / "gateway.toml"
+    settings.write_text("drain_seconds = 5\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from icws_gateway.cli import app; app()",
+        *("--config", str(settings), "--ic-url", ic.url, "--listen", "127.0.0.1:0"),
+        *("--identity", str(tmp_path / "key.pem"), "--log-format", "json"),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+
+    async def line_with(word: bytes) -> bytes:
+        async with asyncio.timeout(20):
+            while True:
+                line = await process.stdout.readline()
+                assert line
+                if word in line:
+                    return line
+
+    try:
+        url = (await line_with(b"listening")).decode().split('"url": "')[1].split('"')[0]
+        settings.write_text(f'drain_seconds = 1\ncanisters_deny = ["{canister.to_text()}"]\n')
+        process.send_signal(signal.SIGHUP)
+        await line_with(b"reloaded")
+        async with connect(url, subprotocols=["icws-secure.1"]) as socket:
+            await socket.recv()
+            process.send_signal(signal.SIGTERM)
+            await line_with(b"draining")
+            async with asyncio.timeout(10):
+                await socket.wait_closed()
+            assert socket.close_code == CloseCode.GOING_AWAY
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
