@@ -58,4 +58,5 @@ def test_threads_do_not_break_it() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+    cache.put(99, 99, 1)
     assert len(cache) == cache.weight <= 8
