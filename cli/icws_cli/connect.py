@@ -187,12 +187,7 @@ class _Terminal:
             case "/quit":
                 return False
             case "/status":
-                lost = ws.last_loss
-                self._screen.news(
-                    f"{ws.state}, attach {ws.attach}, gateway {ws.gateway.to_text() if ws.gateway else '-'}"
-                )
-                if lost is not None:
-                    self._screen.error(lost.error, "last lost: ")
+                self._screen.status(ws)
             case "/audit":
                 ws.audit()
                 self._screen.news("the IC is asked for the session's certified head")

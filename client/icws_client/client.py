@@ -123,6 +123,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
     ) -> None:
         if (state_file is None) != (state_key is None):
             raise MisuseError("a state_file needs a state_key, and the other way round", reason=Reason.INVALID_ARGUMENT)
+        if state_file is not None and profile == "omnia":
+            raise MisuseError(
+                "a session of the omnia profile cannot be resumed, hence not saved", reason=Reason.UNSUPPORTED
+            )
         canister = as_principal(canister_id)
         self._config = replace(
             config if config is not None else ClientConfig(canister_id=canister),

@@ -106,6 +106,7 @@ class Connection(Generic[T]):
         self._opened = asyncio.Event()
         self._ended: IcwsError | None = None
         self._last_loss: GatewayLost | None = None
+        self._suspending = False
         self._task = asyncio.create_task(self._run(), name="icws session")
 
     def __repr__(self) -> str:
@@ -258,13 +259,19 @@ class Connection(Generic[T]):
     async def suspend(self) -> None:
         """Leave without ending the session, which stays in its file for another process to resume.
 
+        What was received and not taken is given again when it is resumed, and what was sent and not confirmed is sent
+        again, each under its number.
+
         Raises:
-            MisuseError: the session has no file, or is over.
+            MisuseError: the session has no file, is over, or could not be written.
         """
         if self._file is None:
             raise MisuseError("only a session with a state_file can be suspended", reason=Reason.WRONG_STATE)
         self._check_alive()
+        self._suspending = True
         await self.abandon()
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            raise error
 
     async def abandon(self) -> None:
         """Leave without a word: sockets are closed, the canister is told nothing and keeps the session until its time
@@ -314,7 +321,15 @@ class Connection(Generic[T]):
         finally:
             self._end(SessionEnded("this client has left the session", code=1000, close_reason="ClientClosed"))
             if self._file is not None:
-                self._file.close()
+                await self._leave_file(self._file)
+
+    async def _leave_file(self, file: SessionFile) -> None:
+        """Let others have the file, with all that the application has taken where the session is to be resumed."""
+        try:
+            if self._suspending:
+                await asyncio.to_thread(file.save, self._session.export_state())
+        finally:
+            file.close()
 
     async def _queue(self, data: bytes, confirm: Confirm) -> asyncio.Future[None]:
         """Give a message to the session, in the order of the calls, waiting for room where its queue is full."""

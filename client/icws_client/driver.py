@@ -152,8 +152,12 @@ class Driver:
 
     async def _carry_out(self) -> None:
         while actions := self._session.actions():
+            states = [action.state for action in actions if isinstance(action, SaveState)]
+            if states:
+                # The newest state covers the older ones, and on the disk it is early rather than late.
+                await self._store(states[-1])
             for action in actions:
-                await self._perform(action)
+                self._perform(action)
         for event in self._session.events():
             self._on_event(event)
         self._on_step()
@@ -171,7 +175,7 @@ class Driver:
         if deadline is None or self.now() >= deadline:
             self._session.tick(self.now())
 
-    async def _perform(self, action: Action) -> None:
+    def _perform(self, action: Action) -> None:
         match action:
             case SendFrame(data):
                 if self._link is not None:
@@ -185,8 +189,8 @@ class Driver:
                 self._watch(self._link.task, self._links)
             case Disconnect(code, reason):
                 self._leave(code, reason)
-            case SaveState(state):
-                await self._store(state)
+            case SaveState():
+                pass  # stored before
 
     def _leave(self, code: int, reason: str) -> None:
         """Drop the current link; it says goodbye in the background."""

@@ -36,8 +36,8 @@ T = TypeVar("T")
 async def list_sessions(agent: Agent, canister_id: Principal | str) -> tuple[SessionInfo, ...]:
     """Return the sessions of the agent's identity at a canister.
 
-    The answer is certified: what a single node could hide is what a user looks for here, so this query is made as an
-    update call.
+    One node answers, and signs for it: a node that lies may leave a session out. To be sure that none lives on, revoke
+    them all.
 
     Args:
         agent: with the owner's identity.
@@ -45,9 +45,12 @@ async def list_sessions(agent: Agent, canister_id: Principal | str) -> tuple[Ses
 
     Raises:
         Refused: the canister refuses the caller.
-        CanisterRejected, CertificateError, DecodeError, OutcomeUnknown, TransportError: as for :meth:`Agent.call`.
+        CanisterRejected, CertificateError, SignatureError, DecodeError, TransportError: as for :meth:`Agent.query`.
     """
-    return _ok(decode_sessions_result(await agent.call(canister_id, "ws_sessions", encode_sessions_argument())))
+    return _ok(
+        decode_sessions_result(await agent.query(canister_id, "ws_sessions", encode_sessions_argument())),
+        certified=False,
+    )
 
 
 async def revoke(agent: Agent, canister_id: Principal | str, session: Principal | str | None = None) -> int:
@@ -67,10 +70,10 @@ async def revoke(agent: Agent, canister_id: Principal | str, session: Principal 
     """
     target = None if session is None else as_principal(session)
     argument = encode_revoke_argument(RevokeArgument(target, time.time_ns()))
-    return _ok(decode_revoke_result(await agent.call(canister_id, "ws_revoke", argument)))
+    return _ok(decode_revoke_result(await agent.call(canister_id, "ws_revoke", argument)), certified=True)
 
 
-def _ok(result: T | Refusal) -> T:
+def _ok(result: T | Refusal, *, certified: bool) -> T:
     if isinstance(result, Refusal):
-        raise Refused(result.words, code=result.code, certified=True)
+        raise Refused(result.words, code=result.code, certified=certified)
     return result

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -100,14 +101,23 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self._master)
         self._changed.set()
 
+    async def hidden(self) -> None:
+        """Wait until what is typed is not shown: what was typed before that is thrown away."""
+        async with asyncio.timeout(30):
+            while termios.tcgetattr(self._master)[3] & termios.ECHO:  # noqa: ASYNC110 - a terminal tells nobody
+                await asyncio.sleep(0.01)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
     async def until(self, pattern: str) -> None:
-        async with asyncio.timeout(30):
-            while not re.search(pattern, self.shown):
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(30):
+                while not re.search(pattern, self.shown):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pytest.fail(f"{pattern} was not shown but {self.shown!r}")
 
     async def exit_code(self) -> int:
         async with asyncio.timeout(30):
@@ -175,6 +185,7 @@ async def test_a_session_kept_in_a_file_is_resumed(
     file = tmp_path / "session"
     terminal = await at_terminal(gateway.url, "--state-file", str(file))
     await terminal.until("Passphrase")
+    await terminal.hidden()
     terminal.type("passphrase\n")
     await terminal.until("> $")
     terminal.process.kill()  # as a crash would
@@ -183,6 +194,7 @@ async def test_a_session_kept_in_a_file_is_resumed(
     assert session is not None
     again = await at_terminal(gateway.url, "--state-file", str(file))
     await again.until("Passphrase")
+    await again.hidden()
     again.type("passphrase\n")
     await again.until("> $")
     assert session[1] in again.shown

@@ -26,9 +26,7 @@ async def test_replica_and_gateway_run_until_they_are_interrupted() -> None:
         assert (await fetch_root_key(url)).der.hex() == told["root"][1]
         async with Agent(url, root_key=bytes.fromhex(told["root"][1])) as agent:
             assert await agent.status()
-        _, writer = await asyncio.open_connection(
-            "127.0.0.1", int(told["gateway"][0].rpartition(":")[2].strip("/"))
-        )
+        _, writer = await asyncio.open_connection("127.0.0.1", int(told["gateway"][0].rpartition(":")[2].strip("/")))
         writer.close()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0

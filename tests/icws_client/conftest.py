@@ -97,6 +97,9 @@ class FakeSession:
         if self.ending:
             self.end()
 
+    def export_state(self) -> bytes:
+        return b"exported"
+
     def actions(self) -> list[Action]:
         actions, self.pending_actions = self.pending_actions, []
         return actions

@@ -61,6 +61,7 @@ def test_a_state_file_asks_the_session_for_its_state(tmp_path: Path) -> None:
         ((), {"gateway_principal": GATEWAY}),
         ((), {"state_file": "x"}),
         ((), {"state_key": bytes(32)}),
+        ((), {"state_file": "x", "state_key": bytes(32), "profile": "omnia"}),
         ((), {"canister_id": 3}),
         ((), {"root_key": b"short"}),
         ((), {"root_key": "text"}),

@@ -262,15 +262,37 @@ async def test_a_session_that_found_no_gateway_stays_in_its_file(make_rig: Make)
 
 
 async def test_suspending_leaves_the_session_in_its_file(make_rig: Make) -> None:
-    file = _File(lambda state: None)
+    saved: list[bytes] = []
+    file = _File(saved.append)
     rig = make_rig(file=file)
     ws = await rig.open()
     await ws.suspend()
+    assert saved == [b"exported"]
     assert rig.session.named("close") == []
     assert not file.removed
     assert file.closed
     with pytest.raises(ConnectionClosedOK):
         await ws.recv()
+
+
+async def test_the_newest_of_several_states_is_enough(make_rig: Make) -> None:
+    saved: list[bytes] = []
+    rig = make_rig(file=_File(saved.append))
+    await rig.open()
+    rig.do(SaveState(b"1"), SaveState(b"2"), SendFrame(b"x"))
+    await rig.until(lambda: saved)
+    assert saved == [b"2"]
+
+
+async def test_a_suspension_that_cannot_be_written_is_an_error(make_rig: Make) -> None:
+    def save(state: bytes) -> None:
+        raise MisuseError("the disk is full")
+
+    file = _File(save)
+    ws = await make_rig(file=file).open()
+    with pytest.raises(MisuseError, match="the disk is full"):
+        await ws.suspend()
+    assert file.closed
 
 
 class _File:
