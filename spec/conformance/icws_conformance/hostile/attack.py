@@ -13,7 +13,8 @@ __all__ = ["Attack", "PassThrough"]
 
 
 class Attack:
-    """Base of all attacks: passes everything on. One object serves all connections of a hostile gateway.
+    """Base of all attacks: passes everything on. One object serves all connections of a hostile gateway, or of several
+    that work together.
 
     An override calls ``wire.to_client`` or ``wire.to_gateway`` with what the victim is to see: nothing, the frame,
     another, several. ``struck`` counts how often the attack really did something, so that a test can tell a survived
@@ -24,6 +25,9 @@ class Attack:
 
     def __init__(self) -> None:
         self.struck = 0
+
+    def observe(self, wire: Wire, frame: GatewayFrame) -> None:
+        """See a frame of the real gateway before the decision, and also while the attack is not armed."""
 
     async def connected(self, wire: Wire) -> None:
         """A victim has connected; the real gateway's handshake has not been passed on yet."""

@@ -12,17 +12,33 @@ from icws_conformance.hostile.proxy import Wire
 from icws_conformance.hostile.target import CertifiedMessage, Target, split
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.frames import GatewayFrame
-from icws_secure.wire.hashtree import Labeled, Leaf, digest, encode_tree
+from icws_secure.wire.hashtree import Fork, HashTree, Labeled, Leaf, digest, encode_tree
 from icws_secure.wire.message import decode_message
 from icws_secure.wire.principal import Principal
 
-__all__ = ["EachMessage", "altered_content", "altered_witness", "certificate_of", "leaf_at_the_label", "renamed_key"]
+__all__ = [
+    "EachMessage",
+    "altered_content",
+    "altered_witness",
+    "ambiguous_witness",
+    "certificate_of",
+    "leaf_at_the_label",
+    "renamed_key",
+]
 
 Change = Callable[[Wire, CertifiedMessage], CertifiedMessage]
 
+_SALT = bytes(16)
+
 
 class EachMessage(Attack):
-    """Shows struck messages as ``change`` makes them, all others as they came."""
+    """Shows struck messages as ``change`` makes them, all others as they came.
+
+    Args:
+        name: what the attack is called.
+        target: which messages it strikes.
+        change: gives what is shown instead.
+    """
 
     def __init__(self, name: str, target: Target, change: Change) -> None:
         super().__init__()
@@ -47,8 +63,7 @@ def altered_content(target: Target) -> Attack:
 
     def change(_: Wire, message: CertifiedMessage) -> CertifiedMessage:
         decoded = decode_message(message.content)
-        forged = replace(decoded, content=decoded.content + b" and 1000 more")
-        return replace(message, content=forged.encode())
+        return replace(message, content=replace(decoded, content=decoded.content + b" and 1000 more").encode())
 
     return EachMessage("altered content", target, change)
 
@@ -57,10 +72,8 @@ def altered_witness(target: Target) -> Attack:
     """Other text, with a witness that fits it, under a certificate that does not."""
 
     def change(_: Wire, message: CertifiedMessage) -> CertifiedMessage:
-        decoded = decode_message(message.content)
-        content = replace(decoded, content=decoded.content[::-1] + b"!").encode()
-        tree = Labeled(b"websocket", Labeled(message.key.encode(), Leaf(sha256(content).digest())))
-        return replace(message, content=content, tree=encode_tree(tree))
+        content = _forged(message)
+        return replace(message, content=content, tree=encode_tree(_tree(message.key, content)))
 
     return EachMessage("altered witness", target, change)
 
@@ -69,15 +82,22 @@ def leaf_at_the_label(target: Target, forge: Forge, canister_id: Principal) -> A
     """A certified tree whose leaf is the label ``websocket`` itself, the place that deployed clients fall back to."""
 
     def change(_: Wire, message: CertifiedMessage) -> CertifiedMessage:
-        decoded = decode_message(message.content)
-        content = replace(decoded, content=b"anything").encode()
-        tree = Labeled(b"websocket", Leaf(sha256(content).digest()))
-        cert = forge.certificate(
-            canister_id=canister_id, certified_data=digest(tree), time_ns=forge.now(), subnet=Subnet.OWN
-        )
-        return CertifiedMessage(message.key, content, cert, encode_tree(tree))
+        content = _forged(message)
+        return _certified(message.key, content, Labeled(b"websocket", _leaf(content)), forge, canister_id)
 
     return EachMessage("leaf at the label", target, change)
+
+
+def ambiguous_witness(target: Target, forge: Forge, canister_id: Principal) -> Attack:
+    """A certified tree that has the message's key twice: a digest that is right, and two readings."""
+
+    def change(_: Wire, message: CertifiedMessage) -> CertifiedMessage:
+        content = _forged(message)
+        key = message.key.encode()
+        both = Fork(Labeled(key, _leaf(content)), Labeled(key, _leaf(message.content)))
+        return _certified(message.key, content, Labeled(b"websocket", both), forge, canister_id)
+
+    return EachMessage("ambiguous witness", target, change)
 
 
 def renamed_key(target: Target) -> Attack:
@@ -98,6 +118,8 @@ def certificate_of(
     *,
     subnet: Subnet,
     offset_ns: int = 0,
+    ahead_ns: int = -NS_PER_S,
+    delegation_age_ns: int = 0,
 ) -> Attack:
     """Forged text in a well-made tree, certified by somebody who may not, or at a wrong time.
 
@@ -107,16 +129,45 @@ def certificate_of(
         forge: makes the certificate.
         canister_id: the canister that the certificate speaks of; another one's for "certificate of another canister".
         subnet: whose key signs.
-        offset_ns: added to the present time, ns.
+        offset_ns: added to the present time for the certificate's, ns.
+        ahead_ns: the message's time after the certificate's, ns.
+        delegation_age_ns: age of the subnet's delegation, ns; 0 takes the present one.
     """
 
     def change(_: Wire, message: CertifiedMessage) -> CertifiedMessage:
-        decoded = decode_message(message.content)
         time_ns = forge.now() + offset_ns
-        timestamp = min(decoded.timestamp_ns, time_ns - NS_PER_S)
-        content = replace(decoded, content=b"forged", timestamp_ns=timestamp).encode()
-        tree = Labeled(b"websocket", Labeled(message.key.encode(), Leaf(sha256(content).digest())))
-        cert = forge.certificate(canister_id=canister_id, certified_data=digest(tree), time_ns=time_ns, subnet=subnet)
+        content = _forged(message, timestamp_ns=time_ns + ahead_ns)
+        tree = _tree(message.key, content)
+        cert = forge.certificate(
+            canister_id=canister_id,
+            certified_data=digest(tree),
+            time_ns=time_ns,
+            subnet=subnet,
+            delegation_age_ns=delegation_age_ns,
+        )
         return CertifiedMessage(message.key, content, cert, encode_tree(tree))
 
     return EachMessage(name, target, change)
+
+
+def _forged(message: CertifiedMessage, timestamp_ns: int | None = None) -> bytes:
+    """The message's place in the stream with another text."""
+    decoded = decode_message(message.content)
+    time_ns = decoded.timestamp_ns if timestamp_ns is None else timestamp_ns
+    return replace(decoded, content=b"forged", timestamp_ns=time_ns, is_service_message=False, salt=_SALT).encode()
+
+
+def _leaf(content: bytes) -> Leaf:
+    return Leaf(sha256(content).digest())
+
+
+def _tree(key: str, content: bytes) -> HashTree:
+    return Labeled(b"websocket", Labeled(key.encode(), _leaf(content)))
+
+
+def _certified(key: str, content: bytes, tree: HashTree, forge: Forge, canister_id: Principal) -> CertifiedMessage:
+    """A message under a tree that the canister's own subnet certifies: what a hostile canister could publish."""
+    cert = forge.certificate(
+        canister_id=canister_id, certified_data=digest(tree), time_ns=forge.now(), subnet=Subnet.OWN
+    )
+    return CertifiedMessage(key, content, cert, encode_tree(tree))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from icws_conformance.hostile.attack import Attack
 from icws_conformance.hostile.proxy import Wire
-from icws_conformance.hostile.target import Kind, split
 from icws_secure.wire.envelope import CallContent
 from icws_secure.wire.frames import ClientFrame, GatewayFrame, Handshake
-from icws_secure.wire.interface import decode_open_argument, encode_open_argument
+from icws_secure.wire.interface import OpenArgument, decode_open_argument, encode_open_argument
 from icws_secure.wire.principal import Principal
 
-__all__ = ["DowngradedOpen", "ForgedOpen", "LyingPrincipal", "ReplacedOpen", "WithheldOpen"]
+__all__ = ["AlteredOpen", "ForgedOpen", "LyingPrincipal", "WithheldOpen", "downgraded"]
 
 
 class LyingPrincipal(Attack):
-    """Names another gateway, or nobody, in the handshake."""
+    """Names another gateway, or nobody, in the handshake.
+
+    Args:
+        principal: whom it names.
+    """
 
     name = "lies about its principal"
 
@@ -33,73 +36,65 @@ class LyingPrincipal(Attack):
 
 
 class ForgedOpen(Attack):
-    """Opens in the victim's name with a broken signature, then lets the victim's own open through."""
+    """Opens in the victim's name, with another nonce under the victim's signature, in place of the true open."""
 
     name = "forged open"
 
-    def __init__(self, *, instead: bool = True) -> None:
-        super().__init__()
-        self.instead = instead  # whether the victim's own open is kept back
-
     async def from_client(self, wire: Wire, frame: ClientFrame) -> None:
-        if len(wire.sent) == 1 and isinstance(frame.envelope.content, CallContent):
+        if wire.calls == 1 and isinstance(frame.envelope.content, CallContent):
             self.struck += 1
             content = replace(frame.envelope.content, nonce=bytes(16))
-            await wire.to_gateway(ClientFrame(replace(frame.envelope, content=content)))
-            if self.instead:
-                return
+            frame = ClientFrame(replace(frame.envelope, content=content))
         await wire.to_gateway(frame)
 
 
-class DowngradedOpen(Attack):
-    """Takes the secure fields out of the open, to make an ``omnia/1`` session of it."""
+class AlteredOpen(Attack):
+    """Changes the argument of the open.
 
-    name = "downgraded profile"
+    Args:
+        change: gives the argument that is passed on.
+    """
+
+    name = "altered open"
+
+    def __init__(self, change: Callable[[OpenArgument], OpenArgument]) -> None:
+        super().__init__()
+        self.change = change
 
     async def from_client(self, wire: Wire, frame: ClientFrame) -> None:
         content = frame.envelope.content
-        if len(wire.sent) == 1 and isinstance(content, CallContent):
+        if wire.calls == 1 and isinstance(content, CallContent):
             self.struck += 1
-            bare = replace(decode_open_argument(content.arg), secure=None)
-            changed = replace(content, arg=encode_open_argument(bare))
-            await wire.to_gateway(ClientFrame(replace(frame.envelope, content=changed)))
-            return
+            argument = encode_open_argument(self.change(decode_open_argument(content.arg)))
+            frame = ClientFrame(replace(frame.envelope, content=replace(content, arg=argument)))
         await wire.to_gateway(frame)
 
 
+def downgraded(argument: OpenArgument) -> OpenArgument:
+    """An open without the secure fields, to make an ``omnia/1`` session of it."""
+    return replace(argument, secure=None)
+
+
 class WithheldOpen(Attack):
-    """Keeps the first open, hangs up, and hands it in after the victim has attached elsewhere."""
+    """Keeps the first open and hangs up; :meth:`hand_in` submits it to the IC later."""
 
     name = "withheld open"
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: ClientFrame | None = None
-        self.wire: Wire | None = None
+        self.answer: tuple[int, bytes] | None = None
+        self._wire: Wire | None = None
 
     async def from_client(self, wire: Wire, frame: ClientFrame) -> None:
-        if self.kept is None:
-            self.kept, self.wire = frame, wire
-            await asyncio.shield(wire.hang_up(1001, "GoingAway: withheld"))
+        if self.kept is not None:
+            await wire.to_gateway(frame)
             return
-        await wire.to_gateway(frame)
+        self.kept, self._wire = frame, wire
+        self.struck += 1
+        await wire.hang_up(1001, "GoingAway: withheld")
 
-
-class ReplacedOpen(Attack):
-    """Shows the victim another client's open message in place of its own."""
-
-    name = "another client's open"
-
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            if message.kind is Kind.OPEN and wire.number == 0:
-                wire.hostile.wires[0].notes["open"] = message
-            elif message.kind is Kind.OPEN:
-                stolen = wire.hostile.wires[0].notes.get("open")
-                if stolen is not None:
-                    self.struck += 1
-                    message = stolen  # type: ignore[assignment]  # notes are untyped; only an open is put there
-            await wire.to_client(message.frame(frame))
+    async def hand_in(self) -> None:
+        """Submit the kept open; what the IC says is in ``answer``."""
+        if self.kept is not None and self._wire is not None:
+            self.answer = await self._wire.hostile.submit(self.kept.envelope)

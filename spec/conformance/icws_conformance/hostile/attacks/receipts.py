@@ -1,59 +1,153 @@
-"""Attacks on certified receipts."""
+"""Attacks on receipts: none, another's, unfinished ones, and the gateway's own word."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 from icws_conformance.hostile.attack import Attack
+from icws_conformance.hostile.forge import Forge, Subnet
 from icws_conformance.hostile.proxy import Wire
 from icws_secure.wire.frames import GatewayFrame, ReceiptFrame, ReceiptStatus
+from icws_secure.wire.interface import MessageResult, MessageState, MessageStatus, encode_message_result
+from icws_secure.wire.principal import Principal
 
-__all__ = ["ForeignReceipt", "InventedRejection", "WithheldReceipt"]
+__all__ = [
+    "ClaimedStatus",
+    "ForeignReceipt",
+    "ForgedReceipt",
+    "UnfinishedReceipt",
+    "UnknownReceipt",
+    "WithheldReceipt",
+]
 
 
-class WithheldReceipt(Attack):
-    """Relays everything and passes no receipt on after the open's."""
+class _EachReceipt(Attack):
+    """Decides about the receipts of messages, that is of all calls after the open."""
+
+    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+        if isinstance(frame, ReceiptFrame) and wire.calls > 1:
+            await self.receipt(wire, frame)
+        else:
+            await wire.to_client(frame)
+
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        """Decide about the receipt of a message."""
+        raise NotImplementedError
+
+
+class WithheldReceipt(_EachReceipt):
+    """Relays everything and passes no receipt of a message on."""
 
     name = "withheld receipt"
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        if isinstance(frame, ReceiptFrame) and wire.notes.get("first"):
-            self.struck += 1
-            return
-        if isinstance(frame, ReceiptFrame):
-            wire.notes["first"] = True
-        await wire.to_client(frame)
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        self.struck += 1
 
 
-class ForeignReceipt(Attack):
+class ForeignReceipt(_EachReceipt):
     """Gives the certificate of an earlier call under the request id of the present one."""
 
     name = "receipt of another call"
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+    def observe(self, wire: Wire, frame: GatewayFrame) -> None:
         if isinstance(frame, ReceiptFrame) and frame.certificate is not None:
-            kept = wire.notes.setdefault("certificate", frame.certificate)
-            if kept is not frame.certificate and isinstance(kept, bytes):
-                self.struck += 1
-                frame = replace(frame, certificate=kept)
-        await wire.to_client(frame)
+            wire.notes.setdefault("certificate", frame.certificate)
 
-
-class InventedRejection(Attack):
-    """Says, without proof, that the canister rejected."""
-
-    name = "invented rejection"
-
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        if isinstance(frame, ReceiptFrame) and wire.notes.get("first"):
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        kept = wire.notes.get("certificate")
+        if isinstance(kept, bytes) and frame.certificate is not None and kept != frame.certificate:
             self.struck += 1
-            frame = ReceiptFrame(
-                request_id=frame.request_id,
-                status=ReceiptStatus.REJECTED,
-                reject_code=4,
-                reject_message="no",
-                error_code="IC0406",
-            )
-        elif isinstance(frame, ReceiptFrame):
-            wire.notes["first"] = True
+            frame = replace(frame, certificate=kept)
         await wire.to_client(frame)
+
+
+class ForgedReceipt(_EachReceipt):
+    """Says that every message was executed, by a certificate that somebody else signed; relays the messages or not.
+
+    Args:
+        forge: makes the certificate.
+        canister_id: the victim's canister.
+        subnet: who signs.
+    """
+
+    name = "forged receipt"
+
+    def __init__(self, forge: Forge, canister_id: Principal, subnet: Subnet) -> None:
+        super().__init__()
+        self.forge = forge
+        self.canister_id = canister_id
+        self.subnet = subnet
+
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        self.struck += 1
+        executed = MessageResult(status=MessageStatus(1_000, 1_000, MessageState.EXECUTED))
+        certificate = self.forge.receipt(
+            canister_id=self.canister_id,
+            request_id=frame.request_id,
+            status={"status": b"replied", "reply": encode_message_result(executed)},
+            time_ns=self.forge.now(),
+            subnet=self.subnet,
+        )
+        await wire.to_client(ReceiptFrame(frame.request_id, ReceiptStatus.CERTIFICATE, certificate))
+
+
+class UnfinishedReceipt(_EachReceipt):
+    """Passes a genuine certificate off as a receipt that shows the call still under way.
+
+    Args:
+        forge: makes the certificate, as the canister's subnet would have made it a moment before.
+        canister_id: the victim's canister.
+    """
+
+    name = "unfinished receipt"
+
+    def __init__(self, forge: Forge, canister_id: Principal) -> None:
+        super().__init__()
+        self.forge = forge
+        self.canister_id = canister_id
+
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        self.struck += 1
+        certificate = self.forge.receipt(
+            canister_id=self.canister_id,
+            request_id=frame.request_id,
+            status={"status": b"processing"},
+            time_ns=self.forge.now(),
+            subnet=Subnet.OWN,
+        )
+        await wire.to_client(ReceiptFrame(frame.request_id, ReceiptStatus.CERTIFICATE, certificate))
+
+
+class UnknownReceipt(_EachReceipt):
+    """Adds receipts of calls that the victim never made."""
+
+    name = "receipt of no call"
+
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        self.struck += 1
+        await wire.to_client(replace(frame, request_id=sha256(frame.request_id).digest()))
+        await wire.to_client(frame)
+
+
+class ClaimedStatus(_EachReceipt):
+    """Says something about every message in place of its certificate; gateways may, and it proves nothing.
+
+    Args:
+        status: what it says: rejected, failed or pending.
+    """
+
+    def __init__(self, status: ReceiptStatus) -> None:
+        super().__init__()
+        self.name = f"claimed to be {status}"
+        self.status = status
+
+    async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
+        self.struck += 1
+        if self.status is ReceiptStatus.REJECTED:
+            claim = ReceiptFrame(frame.request_id, self.status, None, 4, "no", "IC0406")
+        elif self.status is ReceiptStatus.FAILED:
+            claim = ReceiptFrame(frame.request_id, self.status, reject_message="the IC is away")
+        else:
+            claim = ReceiptFrame(frame.request_id, self.status)
+        await wire.to_client(claim)

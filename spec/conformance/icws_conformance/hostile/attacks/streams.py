@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from icws_conformance.hostile.attack import Attack
-from icws_conformance.hostile.proxy import Wire
-from icws_conformance.hostile.target import CertifiedMessage, Kind, Target, split
-from icws_secure.wire.frames import ClientFrame, GatewayFrame, HeadFrame, MessageFrame, MessagesFrame, ReceiptFrame
+import asyncio
 
-__all__ = ["Crossed", "Deaf", "Drop", "Duplicate", "Mute", "Reorder", "Replay", "SilentAfter"]
+from icws_conformance.hostile.attack import Attack
+from icws_conformance.hostile.proxy import HostileGateway, Wire
+from icws_conformance.hostile.target import CertifiedMessage, Kind, Target, split
+from icws_secure.wire.frames import (
+    ClientFrame,
+    GatewayFrame,
+    Handshake,
+    HeadFrame,
+    MessageFrame,
+    MessagesFrame,
+    ReceiptFrame,
+)
+
+__all__ = ["Collusion", "Crossed", "Deaf", "Delay", "Drop", "Duplicate", "Mute", "Reorder", "Replay", "Silence"]
 
 
 class Drop(Attack):
-    """Keeps struck messages for itself."""
+    """Keeps struck messages for itself.
+
+    Args:
+        target: which messages.
+        heads: whether certified heads are passed on.
+    """
 
     name = "drop"
 
     def __init__(self, target: Target, *, heads: bool = True) -> None:
         super().__init__()
         self.target = target
-        self.heads = heads  # whether certified heads are passed on
+        self.heads = heads
 
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
         if isinstance(frame, HeadFrame) and not self.heads:
@@ -31,6 +46,30 @@ class Drop(Attack):
                 self.struck += 1
             else:
                 await wire.to_client(message.frame(frame))
+
+
+class Delay(Attack):
+    """Keeps every message from the first struck one on for a while, then shows all of them, in order.
+
+    Args:
+        target: where it begins.
+        seconds: how long.
+    """
+
+    name = "delay"
+
+    def __init__(self, target: Target, seconds: float) -> None:
+        super().__init__()
+        self.target = target
+        self.seconds = seconds
+
+    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+        if isinstance(frame, HeadFrame):
+            return  # it would tell of the message before its time
+        if any(self.target.hit(message) for message in split(frame)):
+            self.struck += 1
+            await asyncio.sleep(self.seconds)
+        await wire.to_client(frame)
 
 
 class Replay(Attack):
@@ -47,16 +86,14 @@ class Replay(Attack):
         if not messages:
             await wire.to_client(frame)
         for message in messages:
-            kept = wire.notes.get("replay")
+            kept = wire.notes.pop("replay", None)
             if isinstance(kept, CertifiedMessage):
                 self.struck += 1
-                del wire.notes["replay"]
                 await wire.to_client(kept.frame(frame))
-            elif self.target.hit(message):
+                continue
+            if self.target.hit(message):
                 wire.notes["replay"] = message
-                await wire.to_client(message.frame(frame))
-            else:
-                await wire.to_client(message.frame(frame))
+            await wire.to_client(message.frame(frame))
 
 
 class Duplicate(Attack):
@@ -104,7 +141,10 @@ class Reorder(Attack):
 
 
 class Crossed(Attack):
-    """Shows the second victim the first one's messages of a kind, genuine and certified, in place of its own."""
+    """Shows the second victim the first one's messages of a kind, genuine and certified, in place of its own.
+
+    Where it can, it takes the one with the sequence number that the second victim waits for.
+    """
 
     name = "another client's message"
 
@@ -113,22 +153,21 @@ class Crossed(Attack):
         self.kind = kind
         self._stolen: list[CertifiedMessage] = []
 
+    def observe(self, wire: Wire, frame: GatewayFrame) -> None:
+        if wire.number == 0:
+            self._stolen += [message for message in split(frame) if message.kind is self.kind]
+
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
         messages = list(split(frame))
         if not messages:
             await wire.to_client(frame)
         for message in messages:
-            if message.kind is self.kind and wire.number == 0:
-                self._stolen.append(message)
-                await wire.to_client(message.frame(frame))
-            elif message.kind is self.kind and self._stolen:
+            if message.kind is self.kind and wire.number > 0 and self._stolen:
                 self.struck += 1
-                await wire.to_client(self._same_number(message).frame(frame))
-            else:
-                await wire.to_client(message.frame(frame))
+                message = self._same_number(message)
+            await wire.to_client(message.frame(frame))
 
     def _same_number(self, wanted: CertifiedMessage) -> CertifiedMessage:
-        """The stolen message with the sequence number that the victim waits for, else the newest."""
         number = wanted.decoded.sequence_num if wanted.decoded is not None else None
         for message in self._stolen:
             if message.decoded is not None and message.decoded.sequence_num == number:
@@ -136,37 +175,70 @@ class Crossed(Attack):
         return self._stolen[-1]
 
 
-class SilentAfter(Attack):
-    """Shows nothing more of the canister after so many of its messages; the socket stays open."""
+class Collusion(Attack):
+    """Two gateways work together: what one was given for the victim, the other shows it after the failover.
 
-    name = "silence"
+    Use one object for both hostile gateways.
+    """
 
-    def __init__(self, messages: int = 0, *, acks: bool = False, receipts: bool = False) -> None:
+    name = "collusion"
+
+    def __init__(self, target: Target) -> None:
         super().__init__()
-        self.messages = messages
-        self.acks = acks  # whether acknowledgements still pass
-        self.receipts = receipts  # whether receipts still pass
+        self.target = target
+        self._first: HostileGateway | None = None
+        self._captured: list[CertifiedMessage] = []
+
+    def observe(self, wire: Wire, frame: GatewayFrame) -> None:
+        self._first = self._first or wire.hostile
+        if wire.hostile is self._first:
+            self._captured += [message for message in split(frame) if message.kind is self.target.kind]
 
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        if isinstance(frame, HeadFrame):
-            return
-        if isinstance(frame, ReceiptFrame) and self._shown(wire) >= self.messages and not self.receipts:
-            self.struck += 1
-            return
         messages = list(split(frame))
         if not messages:
             await wire.to_client(frame)
         for message in messages:
-            if self._shown(wire) < self.messages or (self.acks and message.kind is Kind.ACK):
-                wire.notes["shown"] = self._shown(wire) + 1
-                await wire.to_client(message.frame(frame))
-            else:
+            if wire.hostile is not self._first and self._captured and self.target.hit(message):
                 self.struck += 1
+                message = self._captured[-1]
+            await wire.to_client(message.frame(frame))
 
-    @staticmethod
-    def _shown(wire: Wire) -> int:
-        shown = wire.notes.get("shown", 0)
-        return shown if isinstance(shown, int) else 0
+
+class Silence(Attack):
+    """Shows nothing more of the canister; the socket stays open.
+
+    Args:
+        handshake: whether the handshake still passes.
+        after_open: whether everything still passes until the open was answered.
+        acks: whether acknowledgements still pass.
+        receipts: whether receipts still pass.
+    """
+
+    name = "silence"
+
+    def __init__(
+        self, *, handshake: bool = True, after_open: bool = False, acks: bool = False, receipts: bool = False
+    ) -> None:
+        super().__init__()
+        self.handshake = handshake
+        self.after_open = after_open
+        self.acks = acks
+        self.receipts = receipts
+
+    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+        if self._passes(wire, frame):
+            await wire.to_client(frame)
+            return
+        self.struck += 1
+        for message in split(frame):
+            if self.acks and message.kind is Kind.ACK:
+                await wire.to_client(message.frame(frame))
+
+    def _passes(self, wire: Wire, frame: GatewayFrame) -> bool:
+        if self.after_open and not wire.opened:
+            return True
+        return (isinstance(frame, Handshake) and self.handshake) or (isinstance(frame, ReceiptFrame) and self.receipts)
 
 
 class Deaf(Attack):
@@ -175,7 +247,7 @@ class Deaf(Attack):
     name = "one direction: nothing reaches the canister"
 
     async def from_client(self, wire: Wire, frame: ClientFrame) -> None:
-        if len(wire.sent) > 1:
+        if wire.calls > 1:
             self.struck += 1
             return
         await wire.to_gateway(frame)
@@ -187,9 +259,7 @@ class Mute(Attack):
     name = "one direction: nothing reaches the client"
 
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        if isinstance(frame, MessageFrame | MessagesFrame) and wire.notes.get("open"):
+        if isinstance(frame, MessageFrame | MessagesFrame) and wire.opened:
             self.struck += 1
             return
-        if isinstance(frame, MessageFrame | MessagesFrame):
-            wire.notes["open"] = True
         await wire.to_client(frame)
