@@ -73,6 +73,8 @@ class Driver:
         self._wake = asyncio.Event()
         self._readable = asyncio.Event()
         self._readable.set()
+        self._actions: list[Action] = []
+        self._wanted: Connect | None = None  # what the machine takes the present WebSocket to be
         self._link: Link | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[None]] = set()
@@ -98,7 +100,8 @@ class Driver:
             await self._shut_down()
 
     def wake(self) -> None:
-        """Drain the machine soon: call this after giving it an input."""
+        """Drain the machine: call this after giving it an input. Its actions are carried out soon."""
+        self._drain()
         self._wake.set()
 
     def pause_reading(self) -> None:
@@ -106,14 +109,14 @@ class Driver:
         if self._readable.is_set():
             self._readable.clear()
             self._session.reading_paused(self.now())
-            self._wake.set()
+            self.wake()
 
     def resume_reading(self) -> None:
         """Read frames again."""
         if not self._readable.is_set():
             self._readable.set()
             self._session.reading_resumed(self.now())
-            self._wake.set()
+            self.wake()
 
     async def written(self) -> None:
         """Wait until the socket, if there is one, has taken most of what was sent."""
@@ -124,40 +127,56 @@ class Driver:
 
     def connected(self, link: Link, subprotocol: str | None) -> None:
         """The link is open."""
-        if link is self._link:
+        if self._is_wanted(link):
             self._session.connected(self.now(), subprotocol)
-            self._wake.set()
+            self.wake()
 
     def failed(self, link: Link, error: TransportError) -> None:
         """The link could not be opened."""
-        if link is self._link:
+        if self._is_wanted(link):
             self._link = None
             self._session.connect_failed(error, self.now())
-            self._wake.set()
+            self.wake()
 
     def frame(self, link: Link, data: bytes | str) -> None:
         """A frame arrived. One of a link that was left is not for the session any more."""
-        if link is self._link:
+        if self._is_wanted(link):
             self._session.receive_frame(data, self.now())
-            self._wake.set()
+            self.wake()
 
     def closed(self, link: Link, code: int, reason: str) -> None:
         """The other side closed the link, or it broke."""
-        if link is self._link:
+        if self._is_wanted(link):
             self._link = None
             self._session.disconnected(code, reason, self.now())
-            self._wake.set()
+            self.wake()
+
+    def _is_wanted(self, link: Link) -> bool:
+        # The machine may have left a link whose Disconnect waits to be carried out, and may have asked for the next:
+        # what the old one still reports must not be taken for the new one's.
+        return link is self._link and link.action is self._wanted
 
     # the loop
 
+    def _drain(self) -> None:
+        for action in self._session.actions():
+            if isinstance(action, Connect):
+                self._wanted = action
+            elif isinstance(action, Disconnect):
+                self._wanted = None
+            self._actions.append(action)
+
     async def _carry_out(self) -> None:
-        while actions := self._session.actions():
+        self._drain()
+        while self._actions:
+            actions, self._actions = self._actions, []
             states = [action.state for action in actions if isinstance(action, SaveState)]
             if states:
                 # The newest state covers the older ones, and on the disk it is early rather than late.
                 await self._store(states[-1])
             for action in actions:
                 self._perform(action)
+            self._drain()
         for event in self._session.events():
             self._on_event(event)
         self._on_step()
@@ -217,7 +236,7 @@ class Driver:
             self._session.http_failed(action.request_id, error, self.now())
         else:
             self._session.http_response(action.request_id, status, body, self.now())
-        self._wake.set()
+        self.wake()
 
     async def _store(self, state: bytes) -> None:
         """Write the state in a thread; what is cancelled meanwhile still finishes its write."""

@@ -60,13 +60,14 @@ class Link:
         ssl_context: for ``wss``; None for the system's certificates.
 
     Attributes:
+        action: what asked for it.
         task: ends when nothing of the link is left, in bounded time after :meth:`close`.
     """
 
     def __init__(
         self, action: Connect, reports: Reports, readable: asyncio.Event, ssl_context: ssl.SSLContext | None
     ) -> None:
-        self._action = action
+        self.action = action
         self._reports = reports
         self._readable = readable
         self._ssl = ssl_context
@@ -127,14 +128,14 @@ class Link:
         self._reports.closed(self, code, reason)
 
     async def _connect(self) -> ClientConnection:
-        url = self._action.target.url
-        seconds = self._action.timeout_ns / NS_PER_S
+        url = self.action.target.url
+        seconds = self.action.timeout_ns / NS_PER_S
         try:
             # The limit is for the whole of it: name, TCP, TLS and upgrade.
             async with asyncio.timeout(seconds):
                 return await _Opening(
                     url,
-                    subprotocols=[Subprotocol(name) for name in self._action.subprotocols] or None,
+                    subprotocols=[Subprotocol(name) for name in self.action.subprotocols] or None,
                     compression=None,  # frames are ciphertext and hashes: compression would only cost memory
                     max_size=MAX_FRAME_BYTES,
                     ping_interval=PING_INTERVAL_S,

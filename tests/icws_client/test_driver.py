@@ -322,3 +322,18 @@ class _http:  # noqa: N801 - used like a function
 
     async def __aexit__(self, *error: object) -> None:
         await self._runner.cleanup()
+
+
+async def test_a_link_that_the_machine_has_left_is_not_taken_for_the_next(rig: Any, gateway: Any) -> None:
+    rig.connect(gateway.url)
+    await rig.until(lambda: rig.session.named("connected"))
+    driver = rig.connection._driver
+    left = driver._link
+    # the machine goes on to the next gateway, for example at an answer over HTTP ...
+    rig.do(Disconnect(1001, ""), Connect(GatewayTarget(gateway.url), ("icws-secure.1",), 5 * NS_PER_S))
+    # ... and before that is carried out, the old link still reads
+    driver.frame(left, b"late")
+    driver.closed(left, 1006, "")
+    await rig.until(lambda: len(rig.session.named("connected")) == 2)
+    assert not rig.session.named("frame")
+    assert not rig.session.named("disconnected")
