@@ -44,6 +44,7 @@ class Expected:
         epoch: certified at registration.
         attach: number of this attachment.
         resume_from: next message that the application was not given.
+        resumed_after_ns: timestamp of the one before.
         open_hash: SHA-256 of the raw argument.
         next_in_floor: lowest ``next_in`` that is not below what was certified before the open.
         next_out_floor: lowest ``next_out`` likewise.
@@ -54,6 +55,7 @@ class Expected:
     epoch: int
     attach: int
     resume_from: int
+    resumed_after_ns: int
     open_hash: bytes
     next_in_floor: int
     next_out_floor: int

@@ -132,17 +132,30 @@ class InboundStream:
         """Delivered messages that the application has not taken."""
         return len(self._untaken)
 
-    def begin(self, *, attach_nonce: int, retained_below: int, max_age_ns: int, max_retained_age_ns: int) -> None:
-        """An attachment was verified; its messages start at :attr:`resume_from`.
+    def begin(
+        self,
+        *,
+        resume_from: int,
+        resumed_after_ns: int,
+        attach_nonce: int,
+        retained_below: int,
+        max_age_ns: int,
+        max_retained_age_ns: int,
+    ) -> None:
+        """An attachment was verified; its messages start where its open said.
+
+        The application may have taken more since the open was sent: that comes again, and is not delivered twice.
 
         Args:
+            resume_from: :attr:`resume_from` when the open was sent.
+            resumed_after_ns: and :attr:`taken_timestamp_ns` then.
             attach_nonce: nonce of the attach message; -1 where there is none (omnia).
             retained_below: ``next_out`` of the attach message: lower numbers were queued before, and may be older.
             max_age_ns: age limit of messages queued after the attach.
             max_retained_age_ns: age limit of those queued before.
         """
-        self._next = self.resume_from
-        self._timestamp_ns = self.taken_timestamp_ns
+        self._next = resume_from
+        self._timestamp_ns = resumed_after_ns
         self._attach_nonce = attach_nonce
         self._last_nonce = attach_nonce
         self._retained_below = retained_below

@@ -260,6 +260,7 @@ class Opener:
             epoch=parameters.epoch,
             attach=core.attach,
             resume_from=core.inbound.resume_from,
+            resumed_after_ns=core.inbound.taken_timestamp_ns,
             open_hash=hash_of(argument),
             next_in_floor=certified.floor("next_in"),
             next_out_floor=max(certified.floor("next_out"), core.inbound.received_through + 1),
@@ -286,6 +287,8 @@ class Opener:
         certified.at_least("next_out", message.next_out, time_ns)
         certified.at_least("oldest_retained", message.oldest_retained, time_ns)
         core.inbound.begin(
+            resume_from=attachment.expected.resume_from,
+            resumed_after_ns=attachment.expected.resumed_after_ns,
             attach_nonce=verified.nonce,
             retained_below=message.next_out,
             max_age_ns=core.config.max_message_age_ns,
@@ -310,6 +313,8 @@ class Opener:
         check_open_message(service, core.client_key, message.sequence_num)
         core.inbound = InboundStream()
         core.inbound.begin(
+            resume_from=1,
+            resumed_after_ns=0,
             attach_nonce=-1,
             retained_below=0,
             max_age_ns=MAX_CERTIFICATE_AGE_NS,  # nothing has calibrated the clock more closely
