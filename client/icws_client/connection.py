@@ -297,7 +297,9 @@ class Connection(Generic[T]):
         if not self._opened.is_set():
             error = self._ended
             # A session that never was has no close code worth showing: what prevented it says more.
-            raise error.__cause__ if error is not None and isinstance(error.__cause__, IcwsError) else self._closed()
+            if isinstance(error, SessionEnded) and isinstance(error.__cause__, IcwsError):
+                raise error.__cause__
+            raise self._closed()
 
     def audit(self) -> None:
         """Ask the IC at once for the session's certified head; withheld messages are then noticed within seconds."""

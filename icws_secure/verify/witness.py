@@ -90,20 +90,20 @@ def verify_decoded_witness(certificate: VerifiedCertificate, canister_id: Princi
 def _compare(certificate: VerifiedCertificate, canister_id: Principal, well_formed: _WellFormed) -> VerifiedWitness:
     # 4.
     shown = certificate.lookup((b"canister", canister_id.raw, b"certified_data"))
-    # [ICWS-LIB-010]
+    # [ICWS-CLT-023]
     if not isinstance(shown, Found):
         raise CertificateError(
             "the certificate does not show the canister's certified data",
             reason=Reason.PATH_ABSENT,
-            requirement="ICWS-LIB-010",
+            requirement="ICWS-CLT-023",
             canister=canister_id,
         )
-    # [ICWS-LIB-010]
+    # [ICWS-CLT-023]
     if shown.value != well_formed.digest:
         raise CertificateError(
             "the witness is not what the canister certified",
             reason=Reason.CERTIFIED_DATA_MISMATCH,
-            requirement="ICWS-LIB-010",
+            requirement="ICWS-CLT-023",
             canister=canister_id,
         )
     return VerifiedWitness(well_formed, certificate, canister_id)

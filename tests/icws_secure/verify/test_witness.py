@@ -40,14 +40,14 @@ def test_pruned_witness_is_as_good(issuer: Any) -> None:
     assert witness.lookup([b"b"]) == Found(b"2")
 
 
-@pytest.mark.req("ICWS-LIB-010")
+@pytest.mark.req("ICWS-CLT-023")
 def test_of_another_tree_is_refused(issuer: Any) -> None:
     other = Fork(Labeled(b"a", Leaf(b"1")), Labeled(b"b", Leaf(b"3")))
     error = refuse(certify(issuer, TREE), CANISTER, encode_tree(other))
     assert error.reason is Reason.CERTIFIED_DATA_MISMATCH
 
 
-@pytest.mark.req("ICWS-LIB-010")
+@pytest.mark.req("ICWS-CLT-023")
 def test_of_another_canister_of_the_subnet_is_refused(issuer: Any) -> None:
     error = refuse(certify(issuer, TREE, OTHER), CANISTER, encode_tree(TREE))
     assert error.reason is Reason.PATH_ABSENT
