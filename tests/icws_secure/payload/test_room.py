@@ -18,7 +18,9 @@ from icws_secure.payload import (
     room_input,
     room_position,
 )
+from icws_secure.payload.container import Algorithm
 from icws_secure.payload.room import room_external
+from icws_secure.payload.sealing import seal
 from icws_secure.vetkd import VetKey
 from icws_secure.wire import cbor
 from icws_secure.wire.principal import Principal
@@ -134,6 +136,13 @@ class TestBinding:
         for position in range(len(content)):
             changed = content[:position] + bytes((content[position] ^ 1,)) + content[position + 1 :]
             refuse(RoomReceiver(KEYS), changed)
+
+    @pytest.mark.req("ICWS-PAY-001")
+    @pytest.mark.parametrize("kid", [b"", bytes(7) + b"\x03", bytes(7) + b"\x03" + bytes(8) + b"\x01"])
+    def test_position_in_another_form_is_refused(self, kid: bytes) -> None:
+        external = room_external(ROOM, ALICE, 1)
+        content = seal(Algorithm.AES_256_GCM, KEYS.of(ALICE), b"data", kid=kid, external=external)
+        assert refuse(RoomReceiver(KEYS), content) is Reason.UNSEALED
 
     @pytest.mark.req("ICWS-PAY-008")
     def test_keys_differ_by_room_epoch_and_sender(self) -> None:

@@ -353,8 +353,14 @@ class TestRootKey:
     @pytest.mark.req("ICWS-LIB-022")
     @pytest.mark.parametrize(
         "der",
-        [b"", MAINNET_ROOT_KEY.raw, MAINNET_ROOT_KEY.der + b"\x00", PublicKey.ed25519(bytes(32)).der],
-        ids=["empty", "raw", "trailing byte", "Ed25519"],
+        [
+            b"",
+            MAINNET_ROOT_KEY.raw,
+            MAINNET_ROOT_KEY.der + b"\x00",
+            PublicKey.ed25519(bytes(32)).der,
+            PublicKey.webauthn(MAINNET_ROOT_KEY.raw).der,
+        ],
+        ids=["empty", "raw", "trailing byte", "Ed25519", "WebAuthn"],
     )
     def test_in_another_form_is_misuse(self, der: bytes) -> None:
         with pytest.raises(MisuseError) as caught:

@@ -204,5 +204,7 @@ class TestVrf:
         public_key = dealer.public_key()
         assert refuse(VrfOutput.verify, encoded + b"x", public_key) is Reason.BAD_BLS_SIGNATURE
         assert refuse(VrfOutput.verify, encoded, dealer.public_key(context=b"")) is Reason.BAD_BLS_SIGNATURE
+        other_key = encoded[:48] + dealer.public_key(context=b"").raw + INPUT
+        assert refuse(VrfOutput.verify, other_key, public_key) is Reason.BAD_BLS_SIGNATURE
         assert refuse(VrfOutput.verify, G1_INFINITY + encoded[48:], public_key) is Reason.BAD_BLS_POINT
         assert refuse(VrfOutput.verify, encoded[:143], public_key) is Reason.MALFORMED
