@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from icws_secure.errors import DecodeError, PayloadViolation, Reason
-from icws_secure.limits import ACCEPTED_HASHES, BATCH_MESSAGES
+from icws_secure.limits import ACCEPTED_HASHES, BATCH_MESSAGES, SMALL_ARGUMENT_BYTES
 from icws_secure.wire.head import MAX_TRAPPED
 from icws_secure.wire.interface import MessageState, MessageStatus, WebsocketMessage
 from icws_secure.wire.principal import Principal
@@ -99,8 +99,9 @@ def _session_of(draft: Draft, caller: Principal, message: WebsocketMessage) -> S
     if session.registration is not None and session.registration.expires_ns <= draft.now:
         refuse(RefusalCode.EXPIRED, "the session has expired")
     # [ICWS-CAN-035]
-    if len(message.content) > draft.config.max_content_bytes:
-        refuse(RefusalCode.CONTENT_TOO_LARGE, f"a message has at most {draft.config.max_content_bytes} bytes")
+    limit = SMALL_ARGUMENT_BYTES if message.is_service_message else draft.config.max_content_bytes
+    if len(message.content) > limit:
+        refuse(RefusalCode.CONTENT_TOO_LARGE, f"a message has at most {limit} bytes")
     return session
 
 
@@ -117,11 +118,12 @@ def _accept_secure(draft: Draft, session: Session, message: WebsocketMessage) ->
         return session, True
     # [ICWS-CAN-030]
     config = draft.config
+    size = 0 if message.is_service_message else len(message.content)  # what a service message says is not kept
     alone = seq == inbound.executed_through + 1
     if (
         seq > inbound.executed_through + config.window_messages
-        or (inbound.held_bytes + len(message.content) > config.window_bytes and not alone)
-        or draft.held_bytes + len(message.content) > config.window_total_bytes
+        or (inbound.held_bytes + size > config.window_bytes and not alone)
+        or draft.held_bytes + size > config.window_total_bytes
     ):
         refuse(RefusalCode.OUT_OF_WINDOW, f"the next message is {inbound.accepted_through + 1}")
     session, held = _read(draft, session, message)

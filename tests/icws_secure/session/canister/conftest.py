@@ -16,8 +16,21 @@ from icws_secure.wire import registration as reg
 from icws_secure.wire import service
 from icws_secure.wire.hashtree import ABSENT, Found, decode_tree, digest, lookup
 from icws_secure.wire.head import EPOCH_PATH, SessionHead, decode_epoch, decode_head, head_path
-from icws_secure.wire.interface import ClientKey, MessageResult, OpenArgument, OutputMessage, SecureOpen, WebsocketMessage
-from icws_secure.wire.message import TOMBSTONE_CLIENT_KEY, CanisterMessage, decode_message, message_path, parse_message_key
+from icws_secure.wire.interface import (
+    ClientKey,
+    MessageResult,
+    OpenArgument,
+    OutputMessage,
+    SecureOpen,
+    WebsocketMessage,
+)
+from icws_secure.wire.message import (
+    TOMBSTONE_CLIENT_KEY,
+    CanisterMessage,
+    decode_message,
+    message_path,
+    parse_message_key,
+)
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal, RefusalCode
 
@@ -109,7 +122,9 @@ class World:
             secure = SecureOpen(parameters.registration_id, attach, resume_from, suite)
         return wire.encode_open_argument(OpenArgument(client_nonce, gateway, secure))
 
-    def open(self, caller: Principal, parameters: reg.Parameters | None, gateway: Principal, **more: Any) -> Refusal | None:
+    def open(
+        self, caller: Principal, parameters: reg.Parameters | None, gateway: Principal, **more: Any
+    ) -> Refusal | None:
         arg = self.open_argument(parameters, gateway, **more)
         return wire.decode_open_result(self.call(self.sessions.open(caller, arg, self.now)))
 

@@ -11,6 +11,7 @@ from icws_secure.session.canister import Closed, DeliveryKind
 from icws_secure.wire import interface as wire
 from icws_secure.wire import service
 from icws_secure.wire.interface import ClientKey, MessageState, MessageStatus, WebsocketMessage
+from icws_secure.wire.principal import ANONYMOUS
 from icws_secure.wire.refusal import RefusalCode
 from icws_secure.wire.registration import SessionState
 
@@ -233,7 +234,7 @@ def test_an_acknowledgement_behind_a_gap_counts_on_arrival(world: Any, alice: An
 @pytest.mark.parametrize(
     "message",
     [
-        service.OpenMessage(ClientKey(wire.Principal(b"\x04"), 1)),
+        service.OpenMessage(ClientKey(ANONYMOUS, 1)),
         service.AckMessage(0),
         b"not candid",
     ],
@@ -272,7 +273,9 @@ def test_a_client_that_closes_has_its_earlier_messages_handled_first(world: Any,
     assert world.handle_all() == []
 
 
-def test_after_a_close_of_the_application_waiting_messages_are_not_handled(world: Any, alice: Any, code_of: Any) -> None:
+def test_after_a_close_of_the_application_waiting_messages_are_not_handled(
+    world: Any, alice: Any, code_of: Any
+) -> None:
     world.message(alice.principal, 1, handle=False)
     world.sessions.disconnect(alice.key, world.now)
     assert [kind for _, kind, _, _ in world.handle_all()] == [DeliveryKind.CLOSED.value]

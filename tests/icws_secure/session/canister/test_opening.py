@@ -99,7 +99,9 @@ def test_a_withheld_open_that_arrives_late_attaches_nothing(
 
 
 @pytest.mark.req("ICWS-CAN-013")
-def test_an_attach_queues_first_an_attach_message_with_all_of_its_fields(world: Any, alice: Any, make_user: Any) -> None:
+def test_an_attach_queues_first_an_attach_message_with_all_of_its_fields(
+    world: Any, alice: Any, make_user: Any
+) -> None:
     for text in (b"one", b"two", b"three"):
         world.send(alice.key, text)
     world.message(alice.principal, 1)
@@ -289,7 +291,9 @@ def test_what_the_application_said_before_it_closed_can_still_be_fetched(
 
 
 @pytest.mark.parametrize("end", ["revoke", "client", "window"])
-def test_a_session_that_is_over_cannot_be_attached(world: Any, alice: Any, code_of: Any, end: str, close_itself: Any) -> None:
+def test_a_session_that_is_over_cannot_be_attached(
+    world: Any, alice: Any, code_of: Any, end: str, close_itself: Any
+) -> None:
     world.send(alice.key, b"x")
     if end == "revoke":
         world.revoke(alice.owner, alice.principal)
@@ -303,7 +307,9 @@ def test_a_session_that_is_over_cannot_be_attached(world: Any, alice: Any, code_
 
 
 @pytest.mark.req("ICWS-CAN-027")
-def test_attaching_again_and_again_does_not_fill_a_gateways_queue(make_world: Any, make_alice: Any, code_of: Any) -> None:
+def test_attaching_again_and_again_does_not_fill_a_gateways_queue(
+    make_world: Any, make_alice: Any, code_of: Any
+) -> None:
     world = make_world(retained_messages=2)
     alice = make_alice(world)
     attach = 1
