@@ -121,7 +121,7 @@ class Attacher:
         if core.parameters is not None and core.ic >= core.parameters.expires_at_ns:
             raise ended_by(SessionCloseCode.EXPIRED, expires_at=core.parameters.expires_at_ns)
         if core.attached is None and self._limit_at is not None and core.now >= self._limit_at:
-            raise because(ended_by(SessionCloseCode.NO_GATEWAY), self._last_error)
+            raise because(ended_by(SessionCloseCode.NO_GATEWAY), self._last_error or core.calls.last_error)
 
     def _takes_direct(self) -> bool:
         config = self._core.config

@@ -140,6 +140,8 @@ class Auditor:
 
     def next_deadline(self) -> int | None:
         """Session time at which :meth:`tick` is due."""
+        if not self._core.is_secure or self._core.certified is None:
+            return None
         times = [
             None if self._is_asking else self._next_at,
             self._owed.due if self._owed is not None and not self._paused else None,

@@ -189,6 +189,8 @@ class IcCalls(Generic[Purpose]):
         self._calls: dict[bytes, _Call[Purpose]] = {}
         self._exchanges: dict[int, _Exchange[Purpose]] = {}
         self._last_id = 0
+        self.last_error: IcwsError | None = None
+        """The last thing that went wrong with a call."""
 
     # requests
 
@@ -335,7 +337,7 @@ class IcCalls(Generic[Purpose]):
         return None
 
     def _failed(self, call: _Call[Purpose], error: IcwsError, *, retry: bool) -> Outcome[Purpose] | None:
-        call.error = error
+        call.error = self.last_error = error
         call.failures += 1
         expired = call.is_posting and self._clock.ic >= call.envelope.content.ingress_expiry_ns
         if not retry or (not call.posted and call.failures >= _MAX_FAILURES):

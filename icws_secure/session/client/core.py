@@ -210,6 +210,8 @@ class SessionCore:
     def save(self) -> None:
         """Have the state stored before the actions that follow, if the settings ask for it."""
         if self.config.persist and self.is_secure and self._export is not None and self.parameters is not None:
+            if self._actions and isinstance(self._actions[-1], SaveState):
+                self._actions.pop()
             self.act(SaveState(self._export()))
 
     def take_actions(self) -> list[Action]:

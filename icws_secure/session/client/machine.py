@@ -210,6 +210,7 @@ class ClientSession:
         """
         self._core.clock.advance(now)
         self._sender.taken(*self._core.inbound.take(through_seq))
+        self._core.save()
         self._run()
 
     def close(self, now: int, code: int = 1000, reason: str = "") -> None:

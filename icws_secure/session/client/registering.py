@@ -6,7 +6,7 @@ times no longer agree with the clock.
 
 from __future__ import annotations
 
-from ...errors import IcwsError, MisuseError, Reason, RegistrationViolation, TransportError
+from ...errors import IcwsError, MisuseError, ProtocolViolation, Reason, RegistrationViolation, TransportError
 from ...limits import NS_PER_S
 from ...sign.identity import expires_at_ns
 from ...sign.request import sign_call
@@ -131,7 +131,7 @@ class Registrar:
 
     def _not_registered(self, outcome: Outcome[Purpose]) -> IcwsError:
         error = outcome.error if isinstance(outcome, Unanswered) else None
-        if isinstance(error, TransportError):
+        if isinstance(error, TransportError | ProtocolViolation):
             return error
         # [ICWS-CLT-005] an uncertified rejection is an error, and no reason to try another profile
         violation = RegistrationViolation(
@@ -140,7 +140,7 @@ class Registrar:
             requirement="ICWS-CLT-005",
         )
         violation.__cause__ = error
-        return error if isinstance(error, RegistrationViolation) else violation
+        return violation
 
 
 def _nearest_offset(certificate_time_ns: int, *, asked_at: int, answered_at: int) -> int:
