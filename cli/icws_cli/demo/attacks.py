@@ -82,7 +82,7 @@ SHOWN: Final = (
     _shown("forged open", "forged-open"),
     _shown("downgraded profile: fields stripped", "downgraded-profile"),
     Shown("downgraded profile: method denied", None, ("ICWS-CLT-005",)),
-    _shown("silence after the open", "silence"),
+    _shown("silence after the open", "silence-after-the-open"),
     _shown("withheld receipt", "withheld-receipt"),
 )
 """What the demo always shows."""

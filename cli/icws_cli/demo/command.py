@@ -62,9 +62,12 @@ async def run(show: Show, attacks: tuple[Shown, ...]) -> bool:
             _show_parts(show, stage, first, second)
             early = {shown: asyncio.create_task(play(shown, leaping, third.url)) for shown in attacks if shown.leaps}
             whole = await converse(stage, first, second, show)
-            show.step("A hostile gateway stands between a client and the honest gateway B")
-            show.note("In each attack a client sends six messages to an echo canister, and is to get")
-            show.note("exactly these six back. It is given the hostile gateway first, B second.")
+            show.step("A hostile gateway tries everything")
+            show.note(
+                "Each time a client sends six messages to a canister that echoes them, through the hostile gateway "
+                "first, with B as its second choice. Caught means: the attack struck, and the client has in the end "
+                "those six echoes, in order, once, nothing else, with proof that its own six were executed."
+            )
             running = early | {
                 shown: asyncio.create_task(play(shown, stage, second.url)) for shown in attacks if not shown.leaps
             }
@@ -89,13 +92,11 @@ async def _start_gateways(stack: contextlib.AsyncExitStack, folder: Path, stages
 
 
 def _show_parts(show: Show, stage: Stage, first: GatewayProcess, second: GatewayProcess) -> None:
-    show.step("The parts, all on this machine")
+    show.step("The parts, all on this machine; the clients trust the IC's root key alone")
     show.fact("IC", f"{stage.ic_url}, root key ..{stage.replica.root_key_der.hex()[-16:]}")
     show.fact("canister", f"{stage.chat.to_text()}, a chat room")
     for name, gateway in (("A", first), ("B", second)):
-        show.fact(
-            f"gateway {name}", f"{gateway.url}, {gateway.principal[:11]}.., process {gateway.process.pid}, not trusted"
-        )
+        show.fact(f"gateway {name}", f"{gateway.url}, {gateway.principal[:11]}.., process {gateway.process.pid}")
 
 
 def _conclude(show: Show, whole: bool, verdicts: list[Verdict], seconds: float) -> bool:

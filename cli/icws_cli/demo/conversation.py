@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,19 +15,24 @@ from icws_cli.demo.stage import Stage
 from icws_client import Connection
 from icws_client.identities import generate
 from icws_secure.errors import IcwsError
-from icws_secure.session.client import Attached, Event, GatewayLost, Registered
+from icws_secure.session.client import Attached, Event, GatewayLost, Message
 from icws_secure.sign import Identity
 
 __all__ = ["Line", "Person", "converse", "is_whole"]
 
 LIMIT_S: Final = 20.0
 NAMES: Final = ("Ada", "Ben", "Cleo")
-GREETINGS: Final = (("Ada", "Is anybody here?"), ("Ben", "I am."), ("Cleo", "So am I. Who carries all this?"))
+GREETINGS: Final = (
+    ("Ada", "Is anybody here?"),
+    ("Ben", "I am."),
+    ("Cleo", "So am I. Who carries our words?"),
+)
 HURRIED: Final = {
-    "Ada": ("Nobody we need to trust.", "Watch this:", "somebody kills our gateway,"),
-    "Ben": ("My pen has run dry.", "Wait, mine too.", "What was the number?"),
-    "Cleo": ("Forty-two.", "I say it again:", "forty-two."),
+    "Ada": ("Nobody whom we need to trust.", "Watch what happens now.", "There. Did you miss anything?"),
+    "Ben": ("The account number ends in 42.", "I say it again:", "42."),
+    "Cleo": ("I am writing it down.", "Please go on.", "Not a word."),
 }
+SAID: Final = len(GREETINGS) + sum(map(len, HURRIED.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,6 @@ class Person:
         identity: the owner's identity.
         lines: what they heard, in order.
         executed: how many of their own lines are proven executed.
-        registered: the certified registration.
         attached: every attachment, in order.
         lost: every gateway lost, in order.
     """
@@ -64,39 +69,36 @@ class Person:
     identity: Identity = field(default_factory=generate)
     lines: list[Line] = field(default_factory=list)
     executed: int = 0
-    registered: Registered | None = None
     attached: list[Attached] = field(default_factory=list)
     lost: list[GatewayLost] = field(default_factory=list)
+    _carrier: dict[int, str] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_event(self, event: Event) -> None:
         """Take note of an event of the client."""
         match event:
-            case Registered():
-                self.registered = event
             case Attached():
                 self.attached.append(event)
             case GatewayLost():
                 self.lost.append(event)
+            case Message(seq=seq):
+                self._carrier[seq] = self.attached[-1].gateway.to_text()
 
     async def say(self, ws: Connection[bytes], *texts: str) -> None:
-        """Say all at once, and wait for the proof that the canister has executed it."""
-        async with asyncio.TaskGroup() as group:
-            for text in texts:
-                group.create_task(self._say(ws, text))
+        """Say one after the other, each once it is proven that the canister has executed the one before."""
+        for text in texts:
+            await ws.send(json.dumps({"text": text}).encode())
+            self.executed += 1
 
-    async def _say(self, ws: Connection[bytes], text: str) -> None:
-        await ws.send(json.dumps({"text": text}).encode())
-        self.executed += 1
-
-    async def listen(self, ws: Connection[bytes], names: dict[str, str]) -> None:
-        """Hear lines until cancelled. ``names`` are those of owners and of gateways, by principal."""
-        async for data in ws:
-            said: dict[str, Any] = json.loads(data)
-            gateway = names.get(ws.gateway.to_text(), "?") if ws.gateway is not None else "?"
+    async def listen(self, ws: Connection[bytes], names: Mapping[str, str]) -> None:
+        """Hear lines until cancelled. ``names`` are those of people and of gateways, by principal."""
+        while True:
+            message = await ws.recv_message()
+            said: dict[str, Any] = json.loads(message.data)
             text = said["text"]
             for principal, name in names.items():
                 text = text.replace(principal, name)
+            gateway = names.get(self._carrier.pop(message.seq), "?")
             self.lines.append(Line(said["number"], names.get(said.get("from", ""), ""), text, gateway))
             self._news.set()
 
@@ -112,111 +114,98 @@ async def converse(stage: Stage, first: GatewayProcess, second: GatewayProcess, 
     people = [Person(name) for name in NAMES]
     names = {person.identity.principal.to_text(): person.name for person in people}
     names |= {first.principal: "A", second.principal: "B"}
+    gateways = [first.url, second.url]
     try:
         async with asyncio.timeout(LIMIT_S), contextlib.AsyncExitStack() as stack:
             sockets = {}
             for person in people:
-                sockets[person.name] = await stack.enter_async_context(
-                    stage.connect(
-                        [first.url, second.url], stage.chat, identity=person.identity, on_event=person.on_event
-                    )
-                )
+                connecting = stage.connect(gateways, stage.chat, identity=person.identity, on_event=person.on_event)
+                sockets[person.name] = await stack.enter_async_context(connecting)
             _show_opening(people, sockets, show)
-            listeners = [asyncio.create_task(person.listen(sockets[person.name], names)) for person in people]
-            try:
-                await _talk(people, sockets, first, show)
-            finally:
+            async with asyncio.TaskGroup() as group:
+                listeners = [group.create_task(person.listen(sockets[person.name], names)) for person in people]
+                await _greet(people, sockets, show)
+                await _hurry(people, sockets, first, show)
                 for listener in listeners:
                     listener.cancel()
-                await asyncio.gather(*listeners, return_exceptions=True)
     except (IcwsError, ExceptionGroup, TimeoutError) as error:
-        show.failed(f"The conversation broke off: {str(error) or type(error).__name__}")
+        show.failed(f"The conversation broke off: {str(error) or 'it took too long'}")
         return False
-    return _show_result(people, show)
-
-
-def _show_opening(people: list[Person], sockets: dict[str, Connection[bytes]], show: Show) -> None:
-    show.step("Each client registers at the canister, by direct call: no gateway sees it")
-    for person in people:
-        ws = sockets[person.name]
-        show.fact(
-            person.name,
-            f"owner {show.short(person.identity.principal)}, session key {show.short(ws.session_principal)}",
-        )
-    parameters = sockets[people[0].name].parameters
-    if parameters is not None:
-        show.fact(
-            "certified",
-            f"profile {parameters.profile}, epoch {parameters.epoch}, acknowledgements every "
-            f"{parameters.ack_interval_ns // 10**9} s",
-        )
-    show.verified("reply signed by the canister's subnet under the pinned root key", "ICWS-LIB-010", "ICWS-LIB-012")
-    show.verified("subnet answers for this canister, reply is to her own request", "ICWS-LIB-013", "ICWS-CLT-002")
-    show.step("Each client attaches through gateway A, with a call its session key signs")
-    for person in people:
-        attached = person.attached[-1]
-        show.fact(person.name, f"attach {attached.attach}, gateway {show.short(attached.gateway)}")
-    show.verified("certified answer names this gateway, session and attach", "ICWS-CLT-015")
-    show.verified("canister read the very bytes that were signed", "ICWS-CLT-016")
-
-
-async def _talk(
-    people: list[Person], sockets: dict[str, Connection[bytes]], gateway: GatewayProcess, show: Show
-) -> None:
-    by_name = {person.name: person for person in people}
-    show.step("They talk")
-    arrivals = len(people)
-    for count, (name, text) in enumerate(GREETINGS, 1):
-        await by_name[name].say(sockets[name], text)
-        for person in people:
-            await person.heard(arrivals + count)
-    for line in people[0].lines:
-        show.line(line.number, line.gateway, line.speaker, line.text)
-    show.verified("each line: certificate fresh and of this canister", "ICWS-CLT-022", "ICWS-CLT-023")
-    show.verified("found at its own key, and the content's hash is the leaf", "ICWS-CLT-024", "ICWS-CLT-025")
-    show.verified("own client key, the next number, no older time", "ICWS-CLT-028", "ICWS-CLT-029", "ICWS-CLT-030")
-    show.verified("each speaker has a certified receipt: executed", "ICWS-CLT-040", "ICWS-CLT-041")
-
-    show.step("Gateway A is killed while they talk")
-    already = len(people[0].lines)
-    talking = asyncio.gather(*(by_name[name].say(sockets[name], *texts) for name, texts in HURRIED.items()))
-    await people[0].heard(already + 1)
-    await gateway.kill()
-    await talking
-    total = already + sum(len(texts) for texts in HURRIED.values())
-    for person in people:
-        await person.heard(total)
-    show.fact("killed", f"process {gateway.process.pid}, exit status {gateway.process.returncode}")
-    for person in people:
-        show.fact(
-            person.name,
-            f"{person.lost[0].error.reason}; attach {person.attached[-1].attach} through gateway B"
-            if person.lost
-            else "noticed nothing",
-        )
-    for line in people[-1].lines[already:]:
-        show.line(line.number, line.gateway, line.speaker, line.text)
-
-
-def _show_result(people: list[Person], show: Show) -> bool:
     whole = is_whole(people)
-    lines = len(people[0].lines)
     if whole:
-        show.verified(f"all {lines} lines heard by all, once, in order", "ICWS-CLT-070")
-        show.verified("every line said is proven executed, once", "ICWS-CLT-042")
+        show.verified(f"all heard all {len(people[0].lines)} lines, once, in order", "ICWS-CLT-070")
+        show.verified("every line said is proven executed", "ICWS-CLT-041")
     else:
         show.failed("Somebody missed a line, or heard one twice.")
     return whole
 
 
+def _show_opening(people: list[Person], sockets: Mapping[str, Connection[bytes]], show: Show) -> None:
+    show.step("Each client registers at the canister, by direct call: no gateway sees it")
+    for person in people:
+        key = sockets[person.name].session_principal
+        show.fact(person.name, f"owner {show.short(person.identity.principal)}, session key {show.short(key)}")
+    show.verified("signed by the canister's subnet", "ICWS-LIB-010")
+    show.verified("subnet's key certified by the pinned root key", "ICWS-LIB-012")
+    show.verified("this canister is in that subnet's ranges", "ICWS-LIB-013")
+    show.verified("it answers this very request", "ICWS-CLT-002")
+    parameters = sockets[people[0].name].parameters
+    if parameters is not None:
+        show.verified(f"and promises {parameters.profile}", "ICWS-CLT-005")
+    show.step("Each client attaches through gateway A, by a call that its session key signs")
+    for person in people:
+        attached = person.attached[-1]
+        show.fact(person.name, f"attach {attached.attach} at gateway {show.short(attached.gateway)}")
+    show.verified("certified answer names session, gateway, attach", "ICWS-CLT-015")
+    show.verified("the canister read the bytes that were signed", "ICWS-CLT-016")
+
+
+async def _greet(people: list[Person], sockets: Mapping[str, Connection[bytes]], show: Show) -> None:
+    """One line at a time; those that the room says of each newcomer come before."""
+    by_name = {person.name: person for person in people}
+    show.step("They talk")
+    for count, (name, text) in enumerate(GREETINGS, len(people) + 1):
+        await by_name[name].say(sockets[name], text)
+        for person in people:
+            await person.heard(count)
+    for line in people[0].lines:
+        show.line(line.number, line.gateway, line.speaker, line.text)
+    show.verified("before anybody sees a line: fresh certificate", "ICWS-CLT-022")
+    show.verified("its tree is what this canister certified", "ICWS-CLT-023")
+    show.verified("content found there, at exactly its own key", "ICWS-CLT-024", "ICWS-CLT-025")
+    show.verified("meant for this gateway and this client", "ICWS-CLT-026", "ICWS-CLT-028")
+    show.verified("the next number, and no older time", "ICWS-CLT-029", "ICWS-CLT-030")
+    show.verified("to each speaker: a certified receipt, executed", "ICWS-CLT-040", "ICWS-CLT-041")
+
+
+async def _hurry(
+    people: list[Person], sockets: Mapping[str, Connection[bytes]], gateway: GatewayProcess, show: Show
+) -> None:
+    """All talk at once, and the gateway dies as soon as the first word is heard."""
+    show.step("Gateway A is killed while all talk at once")
+    before = len(people[0].lines)
+    async with asyncio.TaskGroup() as group:
+        for person in people:
+            group.create_task(person.say(sockets[person.name], *HURRIED[person.name]))
+        await people[0].heard(before + 1)
+        await gateway.kill()
+    for person in people:
+        await person.heard(len(people) + SAID)
+    show.fact("gateway A", f"process {gateway.process.pid} is dead (exit status {gateway.process.returncode})")
+    for person in people:
+        news = "; ".join(str(lost.error.reason) for lost in person.lost)
+        show.fact(person.name, f"{news}; attach {person.attached[-1].attach} at gateway B")
+    for line in people[-1].lines[before:]:
+        show.line(line.number, line.gateway, line.speaker, line.text)
+
+
 def is_whole(people: list[Person]) -> bool:
-    """Whether everybody heard every line of the room exactly once and in order, everybody the same, whether all that
-    was said is proven, and whether nobody is on the first gateway any more."""
+    """Whether everybody heard every line of the room exactly once and in order, everybody the same; whether all that
+    was said is proven; and whether the end of it came through another gateway than the beginning."""
     rooms = {tuple((line.number, line.speaker, line.text) for line in person.lines) for person in people}
     if len(rooms) != 1:
         return False
     (room,) = rooms
-    said = len(GREETINGS) + sum(len(texts) for texts in HURRIED.values())
-    in_order = [number for number, _, _ in room] == list(range(1, len(people) + said + 1))
-    moved = all(person.attached[-1].attach > 1 and person.lines[-1].gateway == "B" for person in people)
-    return in_order and moved and sum(person.executed for person in people) == said
+    in_order = [number for number, _, _ in room] == list(range(1, len(people) + SAID + 1))
+    moved = all((person.lines[0].gateway, person.lines[-1].gateway) == ("A", "B") for person in people)
+    return in_order and moved and sum(person.executed for person in people) == SAID

@@ -65,8 +65,8 @@ def judge(outcome: Outcome) -> Verdict:
     if outcome.executed != total:
         return Verdict(False, f"has no proof for {total - outcome.executed} of {total} messages of its own")
     if outcome.error is None:
-        return Verdict(True, "lost nothing: asked the IC itself, and stayed")
-    return Verdict(True, f"{_verb(outcome.error)}: {outcome.error.reason}; went on elsewhere", _requirement(outcome))
+        return Verdict(True, "was not harmed, and stayed")
+    return Verdict(True, _why(outcome.error), outcome.error.requirement or "")
 
 
 def _first_difference(outcome: Outcome) -> bytes | None:
@@ -77,11 +77,12 @@ def _first_difference(outcome: Outcome) -> bytes | None:
     return None
 
 
-def _verb(error: IcwsError) -> str:
+def _why(error: IcwsError) -> str:
+    """Why the client left the attacker."""
     if isinstance(error, ProtocolViolation):
-        return "refused it"
-    return "noticed the silence" if isinstance(error, StallError) else "was cut off"
-
-
-def _requirement(outcome: Outcome) -> str:
-    return (outcome.error.requirement or "") if outcome.error is not None else ""
+        return f"refused: {error.reason}"
+    if isinstance(error, StallError):
+        return f"noticed: {error.reason}"
+    # the honest gateway behind the attacker turned it away: its words begin with the name of the close code
+    words = str(error.facts.get("words", "")).partition(":")[0]
+    return f"was cut off: {words or error.reason}"
