@@ -153,8 +153,6 @@ class WebSocketCanister(Canister):
         self.ws._seeded = bool(saved)
         # [ICWS-CAN-071] certified data and timer, before anything of the canister's own
         self.ws._changed()
-        for client_key in sessions.state.ready:
-            self._hand_over([Deliver(client_key)])
 
     async def on_timer(self) -> None:
         """Arm the timer again, then do what is due in an execution of its own: no trap in it stops the clock."""
