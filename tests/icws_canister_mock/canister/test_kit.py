@@ -189,14 +189,15 @@ def test_a_batch_is_handled_one_by_one_and_answered_once(stage: Any, alice: Any)
 def test_a_handler_that_could_not_be_called_has_not_trapped(
     stage: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
+    calls: list[str] = []
+    rejections = [(2, "the queue is full"), (5, "Canister xyz is stopping")]
 
     async def refuse(self: Any, canister: Principal, method: str, arg: bytes, cycles: int = 0) -> bytes:
         calls.append(method)
-        raise CallRejected(*rejection)
+        raise CallRejected(*rejections[len(calls) - 1])
 
     api = type(stage.canister.ic)
-    for seq, rejection in enumerate(((2, "the queue is full"), (5, "Canister xyz is stopping")), 1):
+    for seq in (1, 2):
         with monkeypatch.context() as patch:
             patch.setattr(api, "call", refuse)
             assert alice.say(b"waits").status == wire.MessageStatus(seq, 0, MessageState.ACCEPTED)
