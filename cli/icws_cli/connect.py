@@ -55,8 +55,9 @@ def main(
     ] = "gateway",
     gateway_principal: Annotated[str | None, typer.Option(help="Principal that the one gateway must name.")] = None,
     confirm: Annotated[
-        Literal["executed", "accepted", "relayed"], typer.Option(help="What counts as sent.")
-    ] = "executed",
+        Literal["executed", "accepted", "relayed"] | None,
+        typer.Option(help="What counts as sent. Default: executed; relayed in the omnia profile, where proof is slow."),
+    ] = None,
     form: Annotated[
         Literal["text", "hex"], typer.Option("--format", help="How messages are typed and shown.")
     ] = "text",
@@ -86,7 +87,8 @@ def main(
         if state_file is not None:
             options["state_key"] = typer.prompt("Passphrase of the session", hide_input=True, err=True)
         options["identity"] = read_identity(identity, delegation)
-        terminal = _Terminal(screen, form, confirm, wait, verbose)
+        enough: Confirm = confirm or ("executed" if profile == "secure" else "relayed")
+        terminal = _Terminal(screen, form, enough, wait, verbose)
         asyncio.run(terminal.run(canister, gateways or None, root_key, options))
     except ConnectionClosedOK as end:
         screen.news(f"closed: {end.close_reason}")

@@ -182,8 +182,8 @@ class Connection(Generic[T]):
         Args:
             message: bytes, or what the codec takes.
             confirm: ``executed``: it is proven that the canister executed the message; ``accepted``: proven that it
-                accepted it; ``relayed``: handed to the transport, nothing is proven. A canister of ``omnia/1`` proves
-                nothing over a gateway.
+                accepted it; ``relayed``: handed to the transport, nothing is proven. In ``omnia/1``,
+                over a gateway that gives no receipts, proof comes with an acknowledgement, minutes later.
 
         Raises:
             ConnectionClosed: the session is over.

@@ -62,10 +62,10 @@ async def revoke(agent: Agent, canister_id: Principal | str, session: Principal 
         session: the session's principal; None for all, those included whose registration is still on its way.
 
     Returns:
-        How many sessions have ended.
+        How many sessions have ended; 0 where the identity has none of that name.
 
     Raises:
-        Refused: there is no such session, or the canister refuses the caller.
+        Refused: the canister refuses the caller.
         CanisterRejected, CertificateError, DecodeError, OutcomeUnknown, TransportError: as for :meth:`Agent.call`.
     """
     target = None if session is None else as_principal(session)
