@@ -141,7 +141,7 @@ class Outbound:
     Attributes:
         next_out: number of the next message.
         acked: highest number acknowledged; the next is the oldest that is retained.
-        retained: secure sessions only: the numbers from acked + 1 to next_out - 1.
+        retained: secure sessions only: the numbers from acked + 1 to next_out - 1; none once the session is given up.
         retained_bytes: bytes of them.
     """
 
@@ -152,8 +152,8 @@ class Outbound:
 
     @property
     def oldest_retained(self) -> int:
-        """Lowest number that can still be queued again."""
-        return self.acked + 1
+        """Lowest number that can still be queued again; the next one if there is none."""
+        return self.next_out - len(self.retained)
 
 
 @dataclass(frozen=True, slots=True)
