@@ -8,7 +8,8 @@ order. The cursor takes the answers and gives out messages strictly by nonce, ea
 * an answer that begins after the place that was asked for is a gap: the place is asked again, and skipped only when
   the same is said twice (the canister trims its queue at the front);
 * an empty answer changes nothing;
-* what was seen before is compared by hash and dropped; another content under the same nonce is a replica's fault.
+* what was seen before is compared by hash and dropped; another content under the same nonce is a replica's fault,
+  unless it is that of a tombstone: the canister has taken the message away.
 
 Nothing here knows of time or sockets.
 """
@@ -18,9 +19,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Generic, Protocol, TypeVar
 
-__all__ = ["CursorConflict", "QueueCursor", "QueueEntry", "Run"]
+__all__ = ["TOMBSTONE_LEAF", "CursorConflict", "QueueCursor", "QueueEntry", "Run"]
+
+TOMBSTONE_LEAF: Final = sha256(b"").digest()
+"""Hash of the content of a message that the canister has removed: its nonce stays, its content is empty."""
 
 _REMEMBERED: Final = 512  # nonces whose hash is kept after delivery, to recognise what comes again
 _FULL_REPLIES: Final = 2  # in a row, after which the queue counts as long
@@ -183,7 +188,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
             waiting = self._waiting.get(last)
             known = self._delivered.get(last) if waiting is None else waiting[1].leaf
             # [ICWS-GWY-006] overlaps are recognised by nonce and content
-            if known is not None and known != entry.leaf:
+            if known is not None and known != entry.leaf and TOMBSTONE_LEAF not in (known, entry.leaf):
                 raise CursorConflict("two replies have different messages under one nonce")
 
     def _note_length(self, count: int, *, more: bool) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Hashable
 from enum import Enum, auto
 from typing import Final
 
+from .queue_cursor import TOMBSTONE_LEAF
+
 __all__ = ["ProbeVerdict", "RestartProbe"]
 
 _EMPTY_ANSWERS: Final = 3
@@ -86,7 +88,8 @@ class RestartProbe:
                 self._rest()
             return ProbeVerdict.NOTHING
         found, leaf = first
-        replaced = found == position - 1 and known is not None and leaf != known
+        # a message that was taken away leaves a tombstone in the same queue
+        replaced = found == position - 1 and known is not None and leaf not in (known, TOMBSTONE_LEAF)
         # [ICWS-GWY-019] with the last message gone nothing below it can be left of the old queue
         below = self._ask_start and nonce == 0 and found < position
         if fresh and (replaced or below):

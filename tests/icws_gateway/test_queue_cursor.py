@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icws_gateway.queue_cursor import CursorConflict, QueueCursor
+from icws_gateway.queue_cursor import TOMBSTONE_LEAF, CursorConflict, QueueCursor
 
 pytestmark = pytest.mark.req("ICWS-GWY-006")
 
@@ -80,6 +80,13 @@ def test_other_content_under_a_known_nonce_is_a_conflict_and_changes_nothing(dri
         driver.poll(2, [Entry(2, "other"), Entry(3)])
     assert driver.cursor.position == 3
     assert driver.poll(3, entries(3)) == [3]
+
+
+def test_a_message_that_the_canister_took_away_is_no_conflict(driver):
+    driver.poll(0, entries(0, 1, 2))
+    assert driver.poll(2, [Entry(2, TOMBSTONE_LEAF), Entry(3, TOMBSTONE_LEAF)]) == [3]
+    # a replica that is behind still shows it
+    assert driver.poll(3, entries(3, 4)) == [4]
 
 
 def test_waiting_replies_that_contradict_each_other_are_a_conflict(driver):

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from icws_gateway.queue_cursor import TOMBSTONE_LEAF
 from icws_gateway.restart_probe import ProbeVerdict, RestartProbe
 
 pytestmark = pytest.mark.req("ICWS-GWY-019")
@@ -60,6 +61,11 @@ def test_last_message_still_there_means_alive(probe):
 def test_other_message_in_the_last_place_means_restarted(probe):
     assert probe.wanted(10, 1.0) == 9
     assert answer(probe, 9, (9, "other")) is ProbeVerdict.RESTARTED
+
+
+def test_a_tombstone_in_the_last_place_means_alive(probe):
+    assert probe.wanted(10, 1.0) == 9
+    assert answer(probe, 9, (9, TOMBSTONE_LEAF)) is ProbeVerdict.NOTHING
 
 
 def test_lower_messages_with_the_last_one_gone_mean_restarted(probe):
