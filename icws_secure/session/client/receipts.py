@@ -208,6 +208,8 @@ class Receipts:
         if core.certified is not None:
             core.certified.saw_time(receipt.certificate_time_ns)
         entries = entries_of(core, submission)
+        for entry in entries:
+            entry.envelope = None  # this call has its answer, and would only be given it again
         if isinstance(receipt.answer, Rejected):
             self._rejected(entries, receipt.answer)
             return
