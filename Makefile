@@ -19,7 +19,7 @@ dev: install
 	$(BIN)/icws dev
 
 test: install-dev node icpy
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 lint: install-dev
 	$(BIN)/ruff format --check .
