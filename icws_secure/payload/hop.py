@@ -2,14 +2,16 @@
 
 At each attach the client seals a fresh secret to the canister's key. Both directions' ratchets come of it::
 
-    info        = CBOR ["icws-secure/1", canister, [client principal, client nonce], registration id, attach, suite,
-    key id] chain(dir)  = HKDF-SHA-256(secret, info = CBOR ["icws-secure/1", suite, dir, info])        dir: "c2s" or
-    "s2c" kid         = attach, 8 bytes big-endian
-    external    = CBOR ["icws-secure/1", canister, [client principal, client nonce], dir, seq]
+    client key  = [client principal, client nonce]
+    info        = CBOR ["icws-secure/1", canister, client key, registration id, attach, suite, key id]
+    chain(dir)  = HKDF-SHA-256(secret, info = CBOR ["icws-secure/1", suite, dir, info])      dir: "c2s" or "s2c"
+    kid         = attach, 8 bytes big-endian
+    external    = CBOR ["icws-secure/1", canister, client key, dir, seq]
 
-Each ratchet starts at the number that the attach message certifies as the next one of its direction. What was sealed
-under an earlier attach is sent again as it is, so a receiver keeps the ratchets of earlier attaches until their
-numbers have come.
+The ratchet ``c2s`` starts at ``next_in`` of the attach message, ``s2c`` at the first message that is sealed under the
+attach: the canister may have sealed under an attach whose attach message was held back, and the client opens that too.
+What was sealed under an earlier attach is sent again as it is, so a receiver keeps the ratchets of earlier attaches
+until their numbers have come, that is until a message that was sealed under a later one has had its turn.
 
 Forward secrecy: who takes a ratchet learns no earlier content. But ``enc`` is public, and who takes the canister's
 static key opens every attach that was sealed to it: that key's rotation is the granularity. Against the replicas that
@@ -21,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
@@ -29,7 +30,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import DecodeError, MisuseError, PayloadViolation, Reason
-from ..limits import MAX_HOP_CHAINS, REORDER_WINDOW_MESSAGES
+from ..limits import MAX_HOP_CHAINS
 from ..wire import cbor
 from ..wire.interface import ClientKey
 from ..wire.principal import Principal
@@ -44,6 +45,7 @@ __all__ = ["HOP_OVERHEAD_BYTES", "Direction", "HopChannel", "HopEnd", "HopSessio
 _VERSION: Final = "icws-secure/1"
 _ALGORITHM: Final = Algorithm.CHACHA20_POLY1305
 _ATTACH_BYTES: Final = 8
+_FIRST_SEALED: Final = 0  # a ratchet that starts at the first number sealed
 
 HOP_OVERHEAD_BYTES: Final = 52
 """What a sealed content is longer than its text, at most: array 1, headers 15, nonce 15, tag 16, length 1 to 5."""
@@ -115,6 +117,7 @@ class HopChannel:
     attach: int = 0
     _sending: Ratchet | None = None
     _receiving: Mapping[int, Ratchet] = field(default_factory=lambda: MappingProxyType({}))
+    _next_out: int = 1
 
     def offer(self, attach: int, *, secret: bytes, public_key: bytes, key_id: bytes | None) -> bytes:
         """``enc`` of an attach, for ``ws_open``. Nothing changes until the attach is confirmed; see :meth:`attached`.
@@ -132,7 +135,7 @@ class HopChannel:
         return seal_secret(secret, public_key, hop_info(self.session, attach, key_id))
 
     def accept(
-        self, attach: int, enc: bytes, *, private_key: bytes, key_id: bytes | None, send_from: int, receive_from: int
+        self, attach: int, enc: bytes, *, private_key: bytes, key_id: bytes | None, next_in: int, next_out: int
     ) -> HopChannel:
         """The canister's side of an attach: opens ``enc`` and goes on as :meth:`attached` does.
 
@@ -141,39 +144,48 @@ class HopChannel:
             MisuseError: the attach is not higher than the one before.
         """
         secret = open_secret(enc, private_key, hop_info(self.session, attach, key_id))
-        return self.attached(attach, secret=secret, key_id=key_id, send_from=send_from, receive_from=receive_from)
+        return self.attached(attach, secret=secret, key_id=key_id, next_in=next_in, next_out=next_out)
 
-    def attached(
-        self, attach: int, *, secret: bytes, key_id: bytes | None, send_from: int, receive_from: int
-    ) -> HopChannel:
+    def attached(self, attach: int, *, secret: bytes, key_id: bytes | None, next_in: int, next_out: int) -> HopChannel:
         """The channel from an attach on; earlier attaches' contents can still be opened.
 
         Args:
-            attach: the number of the attach, higher than any before.
+            attach: the number of the attach.
             secret: the secret of :meth:`offer`.
             key_id: the name of the canister's key.
-            send_from: the next number of this end's direction, by the certified attach message.
-            receive_from: the next number of the other direction.
+            next_in: the next number to the canister, by the attach message.
+            next_out: the next number to the client, by the attach message.
 
         Raises:
             MisuseError: the attach is not higher than the one before.
         """
+        channel = self
+        if self.end is HopEnd.CLIENT and next_out == self._next_out:
+            # Nothing was numbered since the attach before, so nothing is sealed under it or what was tried since.
+            kept = {earlier: each for earlier, each in self._receiving.items() if earlier < self.attach}
+            channel = replace(self, _receiving=MappingProxyType(kept))
+        channel = channel._expecting(attach, secret, key_id, next_in if self.end is HopEnd.CANISTER else _FIRST_SEALED)
+        start = next_in if self.end is HopEnd.CLIENT else _FIRST_SEALED
+        sending = Ratchet(_chain(secret, self._outbound, hop_info(self.session, attach, key_id)), start)
+        return replace(channel, attach=attach, _sending=sending, _next_out=next_out)
+
+    def expecting(self, attach: int, *, secret: bytes, key_id: bytes | None) -> HopChannel:
+        """The client's channel, where the canister may have taken an open whose attach message never came: what it has
+        sealed since can be opened. Follow with :meth:`attached` of a later attach.
+
+        Raises:
+            MisuseError: the attach is not higher than the one before.
+        """
+        return self._expecting(attach, secret, key_id, _FIRST_SEALED)
+
+    def _expecting(self, attach: int, secret: bytes, key_id: bytes | None, start: int) -> HopChannel:
         if attach <= self.attach:
             raise MisuseError("attaches are numbered upwards", reason=Reason.WRONG_STATE, attach=attach)
-        info = hop_info(self.session, attach, key_id)
-        receiving = dict(self._receiving)
-        if self.end is HopEnd.CLIENT:
-            # The canister seals what it sends from here on under this attach: ratchets that have come so far are done.
-            receiving = {old: ratchet for old, ratchet in receiving.items() if ratchet.position < receive_from}
-        receiving[attach] = Ratchet(_chain(secret, self._inbound, info), receive_from)
+        chain = _chain(secret, self._inbound, hop_info(self.session, attach, key_id))
+        receiving = {**self._receiving, attach: Ratchet(chain, start)}
         while len(receiving) > MAX_HOP_CHAINS:
             del receiving[min(receiving)]
-        return replace(
-            self,
-            attach=attach,
-            _sending=Ratchet(_chain(secret, self._outbound, info), send_from),
-            _receiving=MappingProxyType(receiving),
-        )
+        return replace(self, _receiving=MappingProxyType(receiving))
 
     def seal(self, seq: int, data: bytes) -> tuple[HopChannel, bytes]:
         """Seals message ``seq``. What is sent again must be these bytes: no number is sealed twice.
@@ -196,8 +208,10 @@ class HopChannel:
         return replace(self, _sending=sending), content
 
     def open(self, seq: int, content: bytes) -> tuple[HopChannel, bytes]:
-        """Opens message ``seq``, whose number is authenticated already; numbers may come out of order, within the
-        window.
+        """Opens message ``seq``, whose number is authenticated already.
+
+        Keep the channel that comes back if the message was the next in order; if it has come ahead of its turn, keep
+        the one before: then what is missing can still be opened, and this message again, should it be dropped.
 
         Raises:
             PayloadViolation: UNSEALED, UNKNOWN_KEY, REPLAYED, TOO_MANY or OPEN_FAILED. Nothing has changed then.
@@ -214,35 +228,24 @@ class HopChannel:
                 requirement="ICWS-PAY-005",
                 attach=attach if len(container.kid) == _ATTACH_BYTES else None,
             )
-        advanced, key = ratchet.take(seq, window=REORDER_WINDOW_MESSAGES)
+        advanced, key = ratchet.take(seq)
         # [ICWS-PAY-007]
         data = open_sealed(container, key, external=hop_external(self.session, self._inbound, seq))
         # [ICWS-PAY-005] Only now: what does not open takes no key with it.
-        return replace(self, _receiving=MappingProxyType({**self._receiving, attach: advanced})), data
+        # Numbers rise with attaches: what was sealed under earlier ones has all come once this one's turn has.
+        receiving = {kept: each for kept, each in self._receiving.items() if kept > attach} | {attach: advanced}
+        return replace(self, _receiving=MappingProxyType(receiving)), data
 
-    def forgetting(self, before_attach: int) -> HopChannel:
-        """The channel without the receiving keys of attaches before ``before_attach``, whose contents have all come."""
-        kept = {attach: ratchet for attach, ratchet in self._receiving.items() if attach >= before_attach}
-        return replace(self, _receiving=MappingProxyType(kept))
-
-    def delivered(self, through_seq: int) -> HopChannel:
-        """The channel without the receiving keys that messages above ``through_seq`` cannot need.
-
-        For the client: the canister seals number n under the newest attach that starts at or below it.
-        """
-        starts = sorted(self._receiving.items())
-        last = self.attach
-        for (attach, _), (_, later) in pairwise(starts):
-            if later.position > through_seq + 1:
-                last = attach
-                break
-        return self.forgetting(last)
+    def with_keys_of(self, earlier: HopChannel) -> HopChannel:
+        """This channel, with the receiving keys that it had when it was ``earlier``, for a session that is to be given
+        again what came since."""
+        return replace(self, _receiving=MappingProxyType({**self._receiving, **earlier._receiving}))
 
     def to_bytes(self) -> bytes:
         """The channel for storage; contains keys."""
         sending = None if self._sending is None else self._sending.to_value()
         receiving = [[attach, ratchet.to_value()] for attach, ratchet in sorted(self._receiving.items())]
-        return cbor.encode([self.end.value, self.attach, sending, receiving])
+        return cbor.encode([self.end.value, self.attach, sending, receiving, self._next_out])
 
     @classmethod
     def from_bytes(cls, session: HopSession, data: bytes) -> HopChannel:
@@ -252,9 +255,9 @@ class HopChannel:
             DecodeError: it is not such data.
         """
         match cbor.decode(data, what="channel keys"):
-            case [("client" | "canister") as end, int(attach), sending, list(rows)]:
+            case [("client" | "canister") as end, int(attach), sending, list(rows), int(next_out)]:
                 ratchet = None if sending is None else Ratchet.from_value(sending)
-                return cls(session, HopEnd(end), attach, ratchet, MappingProxyType(dict(map(_row, rows))))
+                return cls(session, HopEnd(end), attach, ratchet, MappingProxyType(dict(map(_row, rows))), next_out)
             case _:
                 raise DecodeError("stored channel keys cannot be read", reason=Reason.WRONG_TYPE)
 

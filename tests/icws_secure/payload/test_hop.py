@@ -29,7 +29,7 @@ class Pair:
         self.client = HopChannel(session, HopEnd.CLIENT)
         self.canister = HopChannel(session, HopEnd.CANISTER)
 
-    def attach(self, attach: int, *, next_in: int = 1, next_out: int = 1) -> Pair:
+    def attach(self, attach: int, *, next_in: int = 1, next_out: int = 1, heard: bool = True) -> Pair:
         key, secret = RING.current, bytes([attach]) * 32
         enc = self.client.offer(attach, secret=secret, public_key=key.public_key, key_id=key.key_id)
         self.canister = self.canister.accept(
@@ -37,12 +37,15 @@ class Pair:
             enc,
             private_key=key.private_key,
             key_id=key.key_id,
-            send_from=next_out,
-            receive_from=next_in,
+            next_in=next_in,
+            next_out=next_out,
         )
-        self.client = self.client.attached(
-            attach, secret=secret, key_id=key.key_id, send_from=next_in, receive_from=next_out
-        )
+        if heard:
+            self.client = self.client.attached(
+                attach, secret=secret, key_id=key.key_id, next_in=next_in, next_out=next_out
+            )
+        else:
+            self.client = self.client.expecting(attach, secret=secret, key_id=key.key_id)
         return self
 
     def to_canister(self, seq: int, data: bytes = b"data") -> bytes:
@@ -87,10 +90,13 @@ def test_overhead_is_as_stated(pair: Pair, size: int) -> None:
 
 
 @pytest.mark.req("ICWS-PAY-005")
-def test_canister_opens_messages_out_of_order(pair: Pair) -> None:
+def test_canister_opens_messages_ahead_of_their_turn(pair: Pair) -> None:
     contents = {seq: pair.to_canister(seq, bytes([seq])) for seq in range(1, 33)}
     for seq in sorted(contents, key=lambda seq: (seq * 7) % 33):
-        assert pair.at_canister(seq, contents[seq]) == bytes([seq])
+        _, data = pair.canister.open(seq, contents[seq])
+        assert data == bytes([seq])
+    for seq, content in contents.items():
+        assert pair.at_canister(seq, content) == bytes([seq])
 
 
 @pytest.mark.req("ICWS-PAY-005")
@@ -127,7 +133,7 @@ class TestBinding:
         enc = client.offer(1, secret=b"\x01" * 32, public_key=key.public_key, key_id=key.key_id)
         other: Any = HopChannel(replace(SESSION, **change), HopEnd.CANISTER)
         with pytest.raises(PayloadViolation) as caught:
-            other.accept(1, enc, private_key=key.private_key, key_id=key.key_id, send_from=1, receive_from=1)
+            other.accept(1, enc, private_key=key.private_key, key_id=key.key_id, next_in=1, next_out=1)
         assert caught.value.reason is Reason.OPEN_FAILED
 
     @pytest.mark.req("ICWS-PAY-004")
@@ -139,7 +145,7 @@ class TestBinding:
         )
         with pytest.raises(PayloadViolation):
             HopChannel(SESSION, HopEnd.CANISTER).accept(
-                attach, enc, private_key=key.private_key, key_id=key_id, send_from=1, receive_from=1
+                attach, enc, private_key=key.private_key, key_id=key_id, next_in=1, next_out=1
             )
 
     @pytest.mark.req("ICWS-PAY-007")
@@ -228,9 +234,10 @@ class TestAttaches:
         pair.at_canister(1, early[1])
         pair.attach(2, next_in=2)
         late = pair.to_canister(4, b"\x04")
-        assert pair.at_canister(4, late) == b"\x04"
-        assert pair.at_canister(3, early[3]) == b"\x03"
+        assert pair.canister.open(4, late)[1] == b"\x04"
         assert pair.at_canister(2, early[2]) == b"\x02"
+        assert pair.at_canister(3, early[3]) == b"\x03"
+        assert pair.at_canister(4, late) == b"\x04"
 
     @pytest.mark.req("ICWS-PAY-005")
     def test_keys_differ_between_attaches_and_directions(self) -> None:
@@ -239,10 +246,10 @@ class TestAttaches:
         assert len(set(contents)) == 4
 
     @pytest.mark.req("ICWS-PAY-005")
-    def test_attach_that_was_forgotten_does_not_open(self, pair: Pair) -> None:
+    def test_attach_is_forgotten_when_a_content_of_a_later_one_has_had_its_turn(self, pair: Pair) -> None:
         content = pair.to_canister(1)
         pair.attach(2)
-        pair.canister = pair.canister.forgetting(2)
+        pair.at_canister(2, pair.to_canister(2))
         assert refuse(pair.canister.open, 1, content) is Reason.UNKNOWN_KEY
 
     @pytest.mark.req("ICWS-PAY-005")
@@ -250,15 +257,40 @@ class TestAttaches:
         other = Pair().attach(9)
         assert refuse(pair.canister.open, 1, other.to_canister(1)) is Reason.UNKNOWN_KEY
 
-    def test_client_forgets_what_was_delivered(self, pair: Pair) -> None:
+    @pytest.mark.req("ICWS-PAY-005")
+    def test_client_forgets_an_attach_when_a_content_of_a_later_one_opens(self, pair: Pair) -> None:
         contents = [pair.to_client(seq) for seq in (1, 2)]
         pair.attach(2, next_out=3)
         pair.at_client(1, contents[0])
-        kept = pair.client.delivered(1)
-        assert kept.open(2, contents[1])[1] == b"data"
+        assert "kept=[1, 2]" in repr(pair.client)
         pair.at_client(2, contents[1])
-        pair.client = pair.client.delivered(2)
+        pair.at_client(3, pair.to_client(3))
         assert "kept=[2]" in repr(pair.client)
+
+    @pytest.mark.req("ICWS-PAY-005")
+    def test_content_sealed_under_an_attach_whose_message_was_held_back_opens(self, pair: Pair) -> None:
+        """A gateway had the open executed and told nothing: what the canister sealed meanwhile is retained."""
+        pair.at_client(1, pair.to_client(1))
+        pair.attach(2, next_out=5, heard=False)
+        contents = {seq: pair.to_client(seq, bytes([seq])) for seq in (6, 7)}
+        pair.attach(3, next_out=8)
+        contents[9] = pair.to_client(9, bytes([9]))
+        for seq, content in contents.items():
+            assert pair.at_client(seq, content) == bytes([seq])
+        assert "kept=[3]" in repr(pair.client)
+
+    @pytest.mark.req("ICWS-PAY-005")
+    def test_content_that_comes_again_opens_with_the_keys_of_before(self, pair: Pair) -> None:
+        before = pair.client
+        contents = [pair.to_client(seq) for seq in (1, 2)]
+        pair.at_client(1, contents[0])
+        pair.attach(2, next_out=3)
+        pair.at_client(2, contents[1])
+        pair.at_client(3, pair.to_client(3))
+        assert refuse(pair.client.open, 1, contents[0]) is Reason.UNKNOWN_KEY
+        pair.client = pair.client.with_keys_of(before)
+        assert [pair.at_client(seq, content) for seq, content in enumerate(contents, 1)] == [b"data", b"data"]
+        assert pair.client.attach == 2
 
     def test_client_that_resumes_often_keeps_only_what_is_outstanding(self, pair: Pair) -> None:
         content = pair.to_client(1)
@@ -287,11 +319,11 @@ class TestAttaches:
 class TestStorage:
     def test_channel_goes_on_after_an_upgrade(self, pair: Pair) -> None:
         contents = [pair.to_canister(seq, bytes([seq])) for seq in (1, 2, 3)]
-        pair.at_canister(3, contents[2])
-        pair.attach(2, next_in=1)
+        pair.at_canister(1, contents[0])
+        pair.attach(2, next_in=2)
         restored = HopChannel.from_bytes(SESSION, pair.canister.to_bytes())
         assert restored == pair.canister
-        assert restored.open(1, contents[0])[1] == b"\x01"
+        assert restored.open(3, contents[2])[1] == b"\x03"
         client = HopChannel.from_bytes(SESSION, pair.client.to_bytes())
         assert client.seal(4, b"x")[1] == pair.client.seal(4, b"x")[1]
 
@@ -304,10 +336,10 @@ class TestStorage:
         [
             None,
             ["client", 0, None],
-            ["gateway", 0, None, []],
-            ["client", 0, [], []],
-            ["client", 0, None, [1]],
-            ["client", 0, None, [[1, 2]]],
+            ["gateway", 0, None, [], 1],
+            ["client", 0, [], [], 1],
+            ["client", 0, None, [1], 1],
+            ["client", 0, None, [[1, 2]], 1],
         ],
     )
     def test_other_stored_bytes_are_refused(self, value: Any) -> None:
