@@ -21,7 +21,13 @@ from icws_client.callbacks import IcWebSocket
 from icws_client.client import connect
 from icws_client.codec import Codec
 from icws_client.connection import Connection, Received
-from icws_client.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, OutcomeUnknown
+from icws_client.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    NoMessage,
+    OutcomeUnknown,
+)
 from icws_client.root_key import MAINNET_ROOT_KEY, fetch_root_key
 from icws_secure.session.client import ClientConfig, GatewayTarget
 
@@ -37,6 +43,7 @@ __all__ = [
     "ConnectionClosedOK",
     "GatewayTarget",
     "IcWebSocket",
+    "NoMessage",
     "OutcomeUnknown",
     "Received",
     "connect",

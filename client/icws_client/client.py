@@ -7,14 +7,14 @@ import ssl
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, TypeVar, Unpack, overload
+from typing import Any, Final, Generic, TypeVar, Unpack, overload
 
 from icws_client.addresses import MAINNET_URL, Gateways, as_principal, as_targets
 from icws_client.codec import BYTES, Codec
 from icws_client.connection import Connection
 from icws_client.evidence import EvidenceFolder
 from icws_client.http import HttpClient
-from icws_client.identities import as_identity
+from icws_client.identities import as_identity, generate
 from icws_client.options import Options
 from icws_client.persistence import SessionFile
 from icws_client.root_key import RootKey, as_root_key
@@ -27,6 +27,9 @@ __all__ = ["connect"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+MAX_SECONDS: Final = 10 * 365 * 86_400
 
 
 class connect(Generic[T]):  # noqa: N801 - a class that is used like a function, as in ``websockets``
@@ -74,7 +77,8 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         Refused, CanisterRejected: the canister or the IC refused.
         TrustUnavailable: the clock is wrong.
         TransportError: the IC could not be reached.
-        ConnectionClosedError: the session ended before it was open, with ``NoGateway`` where no gateway worked in time.
+        StallError, ProtocolViolation: what kept the last of the gateways from working, where none worked in time.
+        ConnectionClosedError: the session ended otherwise before it was open.
     """
 
     @overload
@@ -135,13 +139,13 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             gateways=as_targets(gateway, gateway_principal),
             send_via=send_via,
             expires_at_ns=expires_at_ns,
-            open_limit_ns=int(open_timeout * NS_PER_S),
-            close_timeout_ns=int(close_timeout * NS_PER_S),
-            send_timeout_ns=None if send_timeout is None else int(send_timeout * NS_PER_S),
-            give_up_ns=None if give_up is None else int(give_up * NS_PER_S),
+            open_limit_ns=_nanoseconds(open_timeout),
+            close_timeout_ns=_nanoseconds(close_timeout),
+            send_timeout_ns=None if send_timeout is None else _nanoseconds(send_timeout),
+            give_up_ns=None if give_up is None else _nanoseconds(give_up),
             persist=state_file is not None,
         )
-        self._identity = as_identity(identity)
+        self._identity = None if identity is None else as_identity(identity)
         self._root_key = as_root_key(root_key)
         self._codec: Codec[Any] = BYTES if codec is None else codec
         self._ic_url = ic_url
@@ -181,13 +185,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         return connection
 
     def _start(self, file: SessionFile | None) -> Connection[T]:
-        session = ClientSession(
-            self._config,
-            owner=self._identity,
-            root_key=self._root_key,
-            entropy=os.urandom,
-            saved=None if file is None else file.load(),
-        )
+        saved = None if file is None else file.load()
+        # A session that is resumed needs its owner only if it is told one; a new one would be a stranger to it.
+        owner = generate() if self._identity is None and saved is None else self._identity
+        session = ClientSession(self._config, owner=owner, root_key=self._root_key, entropy=os.urandom, saved=saved)
         return Connection(
             session,
             HttpClient(self._ic_url, ssl_context=self._ssl),
@@ -198,3 +199,14 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             file=file,
             ssl_context=self._ssl,
         )
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Return a span of time in the session's unit.
+
+    Raises:
+        MisuseError: it is not above 0, or longer than ten years.
+    """
+    if not 0 < seconds <= MAX_SECONDS:
+        raise MisuseError("a timeout is a number of seconds above 0", reason=Reason.INVALID_ARGUMENT)
+    return int(seconds * NS_PER_S)

@@ -16,6 +16,7 @@ from icws_client.evidence import EvidenceFolder
 from icws_client.exceptions import ConnectionClosedOK, closed, unknown
 from icws_client.http import HttpClient
 from icws_client.inbox import Inbox
+from icws_client.outcomes import Outcomes
 from icws_client.persistence import SessionFile
 from icws_secure.errors import IcwsError, MisuseError, Reason, SessionEnded
 from icws_secure.limits import NS_PER_S
@@ -91,18 +92,16 @@ class Connection(Generic[T]):
         self._listener = on_event
         self._evidence = evidence
         self._file = file
+        self._inbox = Inbox()
+        self._outcomes = Outcomes()
         self._driver = Driver(
             session,
             http,
             on_event=self._on_event,
-            on_step=self._room_again,
+            on_step=self._outcomes.room_again,
             save=None if file is None else file.save,
             ssl_context=ssl_context,
         )
-        self._inbox = Inbox()
-        self._outcomes: dict[int, asyncio.Future[None]] = {}
-        self._turn = asyncio.Lock()
-        self._room = asyncio.Event()
         self._opened = asyncio.Event()
         self._ended: IcwsError | None = None
         self._last_loss: GatewayLost | None = None
@@ -195,7 +194,13 @@ class Connection(Generic[T]):
         data = self._codec.encode(message)
         if not isinstance(data, bytes):
             raise MisuseError("a message is bytes; give a codec for anything else", reason=Reason.WRONG_TYPE)
-        outcome = await self._queue(data, confirm)
+        try:
+            outcome = await self._outcomes.of(lambda: self._give(data, confirm))
+        except MisuseError as error:
+            if error.reason is not Reason.WRONG_STATE:
+                raise
+            await self.wait_closed()  # it is on its way out: how it ends is what the caller wants to know
+            raise self._closed() from error
         await outcome
         await self._driver.written()
 
@@ -333,23 +338,11 @@ class Connection(Generic[T]):
         finally:
             file.close()
 
-    async def _queue(self, data: bytes, confirm: Confirm) -> asyncio.Future[None]:
-        """Give a message to the session, in the order of the calls, waiting for room where its queue is full."""
-        async with self._turn:
-            while True:
-                self._check_alive()
-                try:
-                    send_id = self._session.send(data, self._driver.now(), confirm=confirm)
-                except MisuseError as error:
-                    if error.reason is not Reason.LIMIT_EXCEEDED:
-                        raise
-                    self._room.clear()
-                    await self._room.wait()
-                else:
-                    outcome = asyncio.get_running_loop().create_future()
-                    self._outcomes[send_id] = outcome
-                    self._driver.wake()
-                    return outcome
+    def _give(self, data: bytes, confirm: Confirm) -> int:
+        self._check_alive()
+        send_id = self._session.send(data, self._driver.now(), confirm=confirm)
+        self._driver.wake()
+        return send_id
 
     def _check_alive(self) -> None:
         if self._ended is not None:
@@ -360,9 +353,6 @@ class Connection(Generic[T]):
             return closed(self._ended)
         return self._ended if self._ended is not None else MisuseError("not open", reason=Reason.WRONG_STATE)
 
-    def _room_again(self) -> None:
-        self._room.set()  # maybe: who waits for room tries again after each step
-
     def _on_event(self, event: Event) -> None:
         match event:
             case Message():
@@ -370,11 +360,11 @@ class Connection(Generic[T]):
                 if self._inbox.is_full:
                     self._driver.pause_reading()
             case SendExecuted(send_id) | SendAccepted(send_id) | SendRelayed(send_id):
-                self._settle(send_id, None)
+                self._outcomes.settle(send_id, None)
             case SendRejected(send_id, error):
-                self._settle(send_id, error)
+                self._outcomes.settle(send_id, error)
             case SendUnknown(send_id, error):
-                self._settle(send_id, unknown(error))
+                self._outcomes.settle(send_id, unknown(error))
             case Opened() | Attached():
                 self._opened.set()
             case GatewayLost():
@@ -395,21 +385,10 @@ class Connection(Generic[T]):
             except Exception:  # a callback of the application may raise anything
                 log.exception("on_event failed at %s", type(event).__name__)
 
-    def _settle(self, send_id: int, error: IcwsError | None) -> None:
-        outcome = self._outcomes.pop(send_id, None)
-        if outcome is None or outcome.done():
-            return  # it was cancelled, or settled before ("relayed" and rejected later)
-        if error is None:
-            outcome.set_result(None)
-        else:
-            outcome.set_exception(error)
-
     def _end(self, error: IcwsError) -> None:
         """Remember how the session ended, once, and tell everybody who waits."""
         if self._ended is not None:
             return
         self._ended = error
-        for send_id in list(self._outcomes):
-            self._settle(send_id, self._closed())
-        self._room.set()
+        self._outcomes.settle_all(self._closed)
         self._inbox.wake_all()

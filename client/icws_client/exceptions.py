@@ -8,6 +8,7 @@
         ConnectionClosedError       expired, revoked, out of its resume window, state lost or forked, given up
 
     StallError
+      NoMessage                     no message came within the time that the application gave
       OutcomeUnknown                nothing can be proven about a message: it may or may not have been executed
 
 Both ends carry ``code`` and ``close_reason`` of the table in ``spec/protocol.md``, and all facts of the
@@ -20,7 +21,15 @@ from typing import Final
 
 from icws_secure.errors import IcwsError, Reason, SessionEnded, StallError
 
-__all__ = ["ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK", "OutcomeUnknown", "closed", "unknown"]
+__all__ = [
+    "ConnectionClosed",
+    "ConnectionClosedError",
+    "ConnectionClosedOK",
+    "NoMessage",
+    "OutcomeUnknown",
+    "closed",
+    "unknown",
+]
 
 # ClientClosed, ApplicationClosed: somebody who had the right to do so said goodbye.
 ORDERLY_CODES: Final = frozenset({1000, 4001})
@@ -55,6 +64,10 @@ def closed(ended: SessionEnded) -> ConnectionClosed:
     )
     error.__cause__ = ended
     return error
+
+
+class NoMessage(StallError, TimeoutError):  # noqa: N818 - named like Refused and SessionEnded
+    """No message came within the time that the application gave; the session goes on. Also a :class:`TimeoutError`."""
 
 
 class OutcomeUnknown(StallError):  # noqa: N818 - named like Refused and SessionEnded

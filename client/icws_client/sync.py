@@ -29,9 +29,9 @@ from icws_client.addresses import Gateways
 from icws_client.codec import Codec
 from icws_client.connection import Connection as AsyncConnection
 from icws_client.connection import Received
-from icws_client.exceptions import ConnectionClosedOK
+from icws_client.exceptions import ConnectionClosedOK, NoMessage
 from icws_client.options import Options
-from icws_secure.errors import MisuseError, Reason, StallError
+from icws_secure.errors import MisuseError, Reason
 from icws_secure.session.client import Confirm, GatewayLost, GatewayTarget, SessionState
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
@@ -124,7 +124,8 @@ class Connection(Generic[T]):
             timeout: seconds to wait for it; None for as long as the session lives.
 
         Raises:
-            StallError: no message came in time. The session goes on, and the message that comes later is not lost.
+            NoMessage: no message came in time, which is also a ``TimeoutError``. The session goes on, and the message
+                that comes later is not lost.
             ConnectionClosed: the session is over and all of its messages were taken.
         """
         return self.recv_message(timeout).data
@@ -203,8 +204,8 @@ def connect(
         raise
 
 
-def _no_message(timeout: float | None) -> StallError:
-    return StallError("no message in time", reason=Reason.SILENCE, seconds=timeout)
+def _no_message(timeout: float | None) -> NoMessage:
+    return NoMessage("no message in time", seconds=timeout)
 
 
 class _LoopThread:

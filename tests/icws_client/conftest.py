@@ -71,6 +71,8 @@ class FakeSession:
             self.pending_events.append(Opened(1))
 
     def send(self, data: bytes, now: int, *, confirm: str = "executed") -> int:
+        if self.state in (SessionState.CLOSING, SessionState.ENDED):
+            raise MisuseError("closing", reason=Reason.WRONG_STATE)
         if len(self.sent) >= self.queue_limit:
             raise MisuseError("full", reason=Reason.LIMIT_EXCEEDED)
         send_id = len(self.named("send")) + 1

@@ -205,6 +205,22 @@ async def test_close_ends_the_session_and_may_be_called_twice(rig: Any) -> None:
         await rig.connection.recv()
 
 
+async def test_sending_while_the_session_closes_tells_how_it_ended(make_rig: Make) -> None:
+    rig = make_rig(close_timeout_ns=5 * 10**9)
+    rig.session.ending = False
+    ws = await rig.open()
+    closing = asyncio.create_task(ws.close())
+    await rig.until(lambda: rig.session.named("close"))
+    sending = asyncio.create_task(ws.send(b"late"))
+    await asyncio.sleep(0)
+    rig.session.end(4001, "ApplicationClosed")
+    rig.step()
+    with pytest.raises(ConnectionClosedOK) as caught:
+        await sending
+    assert caught.value.code == 4001
+    await closing
+
+
 async def test_close_is_bounded_in_time(make_rig: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("icws_client.connection.CLOSE_MARGIN_S", 0.05)
     rig = make_rig()
