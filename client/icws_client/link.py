@@ -143,7 +143,7 @@ class Link:
                     open_timeout=None,
                     close_timeout=CLOSE_TIMEOUT_S,
                     proxy=None if is_loopback(url) else True,
-                    ssl=self._ssl if urlsplit(url).scheme == "wss" else None,
+                    ssl=_tls(url, self._ssl),
                 )
         except TimeoutError as error:
             raise TransportError("no connection in time", url=url, seconds=seconds) from error
@@ -183,6 +183,13 @@ class Link:
             pass
         finally:
             socket.transport.abort()
+
+
+def _tls(url: str, context: ssl.SSLContext | None) -> ssl.SSLContext | bool | None:
+    """Return what the transport wants: True stands for the system's certificates, None for no TLS."""
+    if urlsplit(url).scheme != "wss":
+        return None
+    return True if context is None else context
 
 
 def _plain(error: Exception) -> str:

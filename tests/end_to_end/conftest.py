@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from icws_canister_mock.canister import WebSocketCanister
 from icws_canister_mock.canister.samples import SAMPLES
-from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
+from icws_canister_mock.replica import Canister, Replica, ReplicaConfig, serve_replica
 from icws_client import ClientConfig, connect
 from icws_client import sync as sync_client
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
@@ -94,10 +93,10 @@ class Network:
         self._stack = stack
         self._gateways = 0
 
-    def install(self, canister: WebSocketCanister) -> Principal:
+    def install(self, canister: Canister) -> Principal:
         return self.replica.install(canister)
 
-    async def gateway(self) -> Gateway:
+    async def gateway(self, **settings: Any) -> Gateway:
         """Start one more gateway."""
         self._gateways += 1
         config = GatewayConfig(
@@ -107,6 +106,7 @@ class Network:
             drain_seconds=0.2,
             poll_interval_ms=20,
             head_interval_seconds=0.5,
+            **settings,
         )
         return await self._stack.enter_async_context(serve_gateway(config))
 
