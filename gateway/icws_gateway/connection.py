@@ -86,9 +86,7 @@ class ClientConnection:
     def post(self, frame: bytes, kind: str) -> None:
         """Sends a frame, or queues it within the client's bounds; never waits and never fails."""
         if self._socket.post(frame):
-            metrics = self._services.metrics
-            metrics.frames_sent.labels(kind).inc()
-            metrics.bytes_sent.inc(len(frame))
+            self._services.metrics.sent(kind, len(frame))
         else:
             self._services.metrics.drops.labels("client_gone").inc()
 

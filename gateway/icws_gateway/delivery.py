@@ -3,31 +3,38 @@
 A poll's witness covers messages of many clients. Each client is shown the path of its own messages only: that is
 smaller, and tells one client nothing of another's traffic. Clients of our subprotocol get certificate and witness once
 for all of their messages; others one frame a message.
+
+The frames are those of :mod:`icws_secure.wire.frames`, put together from parts that are encoded once a poll.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from icws_secure.wire.frames import KeyedContent, MessageFrame, MessagesFrame
-from icws_secure.wire.hashtree import HashTree, encode_tree, prune
+from icws_secure.limits import MAX_FRAME_MESSAGES
+from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode, encode_head
 from icws_secure.wire.message import message_path
 
 from .directory import CanisterClients, Recipient
 from .metrics import GatewayMetrics
 from .reply_check import CheckedReply, QueuedMessage
 
-__all__ = ["deliver"]
+__all__ = ["deliver", "message_frame", "messages_frame"]
+
+_BYTES, _TEXT, _ARRAY = 2, 3, 4  # CBOR's major types
+_MESSAGE: Final = SELF_DESCRIBE_TAG + b"\xa4"
+_MESSAGES: Final = SELF_DESCRIBE_TAG + b"\xa3" + encode("messages")
+_KEYED: Final = b"\xa2"
+_KEY, _CONTENT, _CERT, _TREE = (encode(name) for name in ("key", "content", "cert", "tree"))
 
 
 def deliver(
     reply: CheckedReply, messages: Sequence[QueuedMessage], clients: CanisterClients, metrics: GatewayMetrics
 ) -> None:
     """Posts messages of one reply to their clients, in order. Those of clients that are not here are skipped."""
-    witness = reply.witness
-    if witness is None:
-        return
-    modern: dict[Recipient, list[QueuedMessage]] = {}
+    certificate = _CERT + encode_head(_BYTES, len(reply.certificate)) + reply.certificate + _TREE
+    own: dict[Recipient, list[QueuedMessage]] = {}
     delivered = 0
     for message in messages:
         client = clients.by_key.get(message.client_key)
@@ -35,17 +42,35 @@ def deliver(
             continue
         delivered += 1
         if client.modern:
-            modern.setdefault(client, []).append(message)
+            own.setdefault(client, []).append(message)
         else:
-            tree = _pruned(witness, (message,))
-            client.post(MessageFrame(message.key, message.content, reply.certificate, tree).encode(), "message")
-    for client, own in modern.items():
-        contents = tuple(KeyedContent(message.key, message.content) for message in own)
-        client.post(MessagesFrame(contents, reply.certificate, _pruned(witness, own)).encode(), "messages")
+            client.post(message_frame(reply, message, certificate), "message")
+    for client, theirs in own.items():
+        for start in range(0, len(theirs), MAX_FRAME_MESSAGES):
+            part = theirs[start : start + MAX_FRAME_MESSAGES]
+            client.post(messages_frame(reply, part, certificate), "messages")
     metrics.messages_delivered.inc(delivered)
     metrics.messages_skipped.inc(len(messages) - delivered)
 
 
-def _pruned(witness: HashTree, messages: Sequence[QueuedMessage]) -> bytes:
+def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
+    """The frame of one message for a legacy client; ``certificate`` is that part of it, encoded."""
     # [ICWS-GWY-008]
-    return encode_tree(prune(witness, [message_path(message.key) for message in messages]))
+    tree = reply.witness.show((message_path(message.key),))
+    return b"".join((_MESSAGE, _keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
+
+
+def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certificate: bytes) -> bytes:
+    """The frame of a client's messages of one poll; ``certificate`` is that part of it, encoded."""
+    # [ICWS-GWY-008]
+    tree = reply.witness.show(message_path(message.key) for message in messages)
+    parts = [_MESSAGES, encode_head(_ARRAY, len(messages))]
+    for message in messages:
+        parts += (_KEYED, _keyed(message))
+    parts += (certificate, encode_head(_BYTES, len(tree)), tree)
+    return b"".join(parts)
+
+
+def _keyed(message: QueuedMessage) -> bytes:
+    key, content = message.key.encode("ascii"), message.content
+    return b"".join((_KEY, encode_head(_TEXT, len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content))

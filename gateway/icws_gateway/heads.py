@@ -12,7 +12,6 @@ from typing import Final
 
 from icws_secure.errors import IcwsError
 from icws_secure.wire.frames import HeadFrame
-from icws_secure.wire.hashtree import HashTree, encode_tree, prune
 from icws_secure.wire.head import EPOCH_PATH, head_path
 from icws_secure.wire.http import QueryReplied
 from icws_secure.wire.principal import Principal
@@ -23,6 +22,7 @@ from .directory import Directory, Recipient
 from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
 from .node_keys import NodeSignatures
+from .pruned_witness import PrunedWitness
 from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed_root
 
 __all__ = ["HeadRelay"]
@@ -100,7 +100,7 @@ class HeadRelay:
             certificate, witness = await self._audit(canister, batch)
             for client in batch:
                 session = client.session.client_key.client_principal
-                tree = encode_tree(prune(witness, [EPOCH_PATH, head_path(session)]))
+                tree = witness.show((EPOCH_PATH, head_path(session)))
                 client.post(HeadFrame(certificate, tree).encode(), "head")
             outcome = "sent"
         except ReplicaFault as error:
@@ -113,7 +113,7 @@ class HeadRelay:
             self._busy.discard(canister)
             self._metrics.heads.labels(outcome).inc(len(batch))
 
-    async def _audit(self, canister: Principal, batch: Sequence[Recipient]) -> tuple[bytes, HashTree]:
+    async def _audit(self, canister: Principal, batch: Sequence[Recipient]) -> tuple[bytes, PrunedWitness]:
         """Certificate and witness of the heads.
 
         Raises:
@@ -134,7 +134,7 @@ class HeadRelay:
         if audit.cert is None or audit.tree is None:
             raise ReplicaFault("certificate", "an audit without a certificate")
         data = ReplyChecker(canister, self._gateway).certified_data(audit.cert)
-        return audit.cert, witnessed_root(audit.tree, data)
+        return audit.cert, PrunedWitness(witnessed_root(audit.tree, data))
 
 
 def _batches(clients: Iterable[Recipient]) -> list[list[Recipient]]:

@@ -6,7 +6,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-__all__ = ["GatewayMetrics"]
+__all__ = ["FRAME_KINDS", "GatewayMetrics"]
+
+FRAME_KINDS: Final = ("handshake", "message", "messages", "receipt", "head", "drain")
+"""Kinds of frames to clients."""
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0)
 
@@ -58,6 +61,13 @@ class GatewayMetrics:
         self.internal_errors = counter("internal_errors_total", "Mistakes of the gateway itself; always worth a look.")
         self.draining = gauge("draining", "1 while the gateway shuts down.")
         ProcessCollector(registry=registry)
+        # looked up once: these are counted for every frame
+        self._sent = {kind: self.frames_sent.labels(kind) for kind in FRAME_KINDS}
+
+    def sent(self, kind: str, size: int) -> None:
+        """Counts a frame to a client; ``kind`` is one of :data:`FRAME_KINDS`."""
+        self._sent[kind].inc()
+        self.bytes_sent.inc(size)
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -6,6 +6,7 @@ from feeding the gateway answers that waste its clients' time. The clients do no
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
@@ -46,6 +47,7 @@ class NodeSignatures:
         self._ic = ic
         self._certificates = certificates
         self._keys: OrderedDict[Principal, tuple[float, Mapping[Principal, PublicKey]]] = OrderedDict()
+        self._reading: dict[Principal, asyncio.Task[Mapping[Principal, PublicKey]]] = {}
 
     async def check(self, canister: Principal, content: QueryContent, response: QueryResponse) -> None:
         """Verifies the signatures of an answer; an unknown node has the keys read again, once.
@@ -68,9 +70,21 @@ class NodeSignatures:
             raise ReplicaFault("node_signature", error.message) from error
 
     async def _node_keys(self, canister: Principal, oldest: float) -> Mapping[Principal, PublicKey]:
+        known = self._known(canister, oldest)
+        if known is not None:
+            return known
+        # polls that are under way together read the keys once
+        reading = self._reading.get(canister)
+        if reading is None:
+            reading = self._reading[canister] = asyncio.create_task(self._read(canister))
+            reading.add_done_callback(lambda _: self._reading.pop(canister, None))
+        return await asyncio.shield(reading)
+
+    def _known(self, canister: Principal, oldest: float) -> Mapping[Principal, PublicKey] | None:
         known = self._keys.get(canister)
-        if known is not None and time.monotonic() - known[0] < oldest:
-            return known[1]
+        return known[1] if known is not None and time.monotonic() - known[0] < oldest else None
+
+    async def _read(self, canister: Principal) -> Mapping[Principal, PublicKey]:
         envelope = sign_read_state(
             AnonymousIdentity(),
             paths=[[b"subnet"]],

@@ -28,6 +28,8 @@ from icws_secure.wire.message import (
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal
 
+from .pruned_witness import NOTHING, PrunedWitness
+
 __all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed_root"]
 
 _MAX_MESSAGES: Final = 1_000  # of one reply; canisters send 50
@@ -79,14 +81,14 @@ class CheckedReply:
         messages: by ascending nonce.
         more: the queue goes on.
         certificate: CBOR, as received.
-        witness: decoded.
+        witness: ready to be shown in parts.
         time_ns: of the certificate; 0 for an empty answer, which has none.
     """
 
     messages: tuple[QueuedMessage, ...]
     more: bool
     certificate: bytes
-    witness: HashTree | None
+    witness: PrunedWitness
     time_ns: int
 
 
@@ -126,11 +128,11 @@ class ReplyChecker:
         if isinstance(result, Refusal):
             raise PollRefused(result.code or "Err")
         if not result.messages:
-            return CheckedReply((), False, b"", None, 0)
+            return CheckedReply((), False, b"", NOTHING, 0)
         if len(result.messages) > _MAX_MESSAGES:
             raise ReplicaFault("too_many", "a poll brought too many messages")
         statement = self._statement(result.cert)
-        witness = witnessed_root(result.tree, statement.certified_data)
+        witness = PrunedWitness(witnessed_root(result.tree, statement.certified_data))
         messages = tuple(self._message(message, witness) for message in result.messages)
         return CheckedReply(messages, not result.is_end_of_queue, result.cert, witness, statement.time_ns)
 
@@ -154,7 +156,7 @@ class ReplyChecker:
                 self._statements.popitem(last=False)
         return known
 
-    def _message(self, message: OutputMessage, witness: HashTree) -> QueuedMessage:
+    def _message(self, message: OutputMessage, witness: PrunedWitness) -> QueuedMessage:
         key = message.key
         digits = key[len(self._prefix) :]
         if (
@@ -164,12 +166,8 @@ class ReplyChecker:
         ):
             raise ReplicaFault("key", "a message has a key of another queue")
         leaf = sha256(message.content).digest()
-        try:
-            shown = lookup(witness, message_path(key))
-        except IcwsError as error:
-            raise ReplicaFault("witness", error.message) from error
         # [ICWS-GWY-007]
-        if not isinstance(shown, Found) or shown.value != leaf:
+        if witness.value(message_path(key)) != leaf:
             raise ReplicaFault("leaf", "the witness does not show a message")
         self._check_addressee(message)
         return QueuedMessage(int(digits), key, message.content, message.client_key, leaf)

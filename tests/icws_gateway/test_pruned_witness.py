@@ -1,0 +1,88 @@
+"""Parts of a witness are what pruning it gives."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icws_gateway.pruned_witness import NOTHING, PrunedWitness
+from icws_secure.wire.hashtree import (
+    EMPTY,
+    Fork,
+    Found,
+    Labeled,
+    Leaf,
+    Pruned,
+    decode_tree,
+    encode_tree,
+    list_labels,
+    lookup,
+    prune,
+)
+from icws_secure.wire.merkle_map import MerkleMap
+
+pytestmark = pytest.mark.req("ICWS-GWY-008")
+
+
+def witness_of(total: int, shown: range) -> tuple[MerkleMap, list[tuple[bytes, bytes]]]:
+    leaves = {b"key %05d" % n: b"leaf %d" % n for n in range(total)}
+    tree = MerkleMap.from_items({b"icws": b"epoch", b"websocket": MerkleMap.from_items(leaves)})
+    return tree, [(b"websocket", b"key %05d" % n) for n in shown]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_part_is_what_prune_gives(data):
+    total = data.draw(st.integers(1, 80))
+    first = data.draw(st.integers(0, total - 1))
+    tree, paths = witness_of(total, range(first, min(total, first + 50)))
+    witness = decode_tree(encode_tree(tree.witness(paths)))
+    wanted = data.draw(st.lists(st.sampled_from(paths), min_size=1, unique=True))
+    part = PrunedWitness(witness).show(wanted)
+    assert part == encode_tree(prune(witness, wanted))
+    assert decode_tree(part).digest == tree.digest()
+
+
+def test_part_shows_nothing_but_what_was_asked_for():
+    tree, paths = witness_of(60, range(10, 40))
+    witness = PrunedWitness(tree.witness([*paths, (b"icws",)]))
+    part = decode_tree(witness.show([paths[3], paths[7]]))
+    assert list_labels(part, ()) == (b"websocket",)
+    assert list_labels(part, (b"websocket",)) == (paths[3][1], paths[7][1])
+
+
+def test_values_are_found_by_path():
+    tree, paths = witness_of(20, range(5, 9))
+    witness = PrunedWitness(tree.witness(paths))
+    assert witness.value(paths[0]) == b"leaf 5"
+    assert witness.value((b"websocket", b"key 00001")) is None
+    assert witness.value((b"websocket",)) is None
+    assert NOTHING.value(()) is None
+
+
+def test_odd_shapes():
+    pruned = Pruned(bytes(32))
+    tree = Fork(
+        Fork(EMPTY, Fork(EMPTY, Labeled(b"a", Leaf(b"x" * 5_000)))),
+        Fork(Labeled(b"b", pruned), Fork(pruned, Labeled(b"c", Labeled(b"d", Leaf(b""))))),
+    )
+    witness = PrunedWitness(tree)
+    for wanted in ([(b"a",)], [(b"c", b"d")], [(b"a",), (b"c", b"d")], []):
+        part = decode_tree(witness.show(wanted))
+        assert part.digest == tree.digest
+        for path in ((b"a",), (b"c", b"d")):
+            assert isinstance(lookup(part, path), Found) == (path in wanted)
+    assert PrunedWitness(Leaf(b"x")).show([()]) == encode_tree(Leaf(b"x"))
+
+
+def test_hostile_depth_costs_time_in_proportion_to_size():
+    tree = Labeled(b"m", Leaf(b"v" * 1_000))
+    for _ in range(1_000):
+        tree = Fork(tree, Pruned(bytes(32)))
+    started = time.process_time()
+    part = PrunedWitness(tree).show([(b"m",)])
+    assert time.process_time() - started < 0.5
+    assert part == encode_tree(tree)
