@@ -87,9 +87,6 @@ SHOWN: Final = (
 )
 """What the demo always shows."""
 
-ALL: Final = SHOWN + tuple(
-    _shown(name.replace("-", " "), name)
-    for name in CATALOGUE
-    if name not in {shown.entry.name for shown in SHOWN if shown.entry is not None}
-)
-"""The whole catalogue."""
+_APART: Final = {shown.entry.name for shown in SHOWN if shown.entry is not None} | {"collusion"}
+ALL: Final = SHOWN + tuple(_shown(name.replace("-", " "), name) for name in CATALOGUE if name not in _APART)
+"""The whole catalogue, but for the attack that needs a second hostile gateway."""

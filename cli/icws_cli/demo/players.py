@@ -26,6 +26,7 @@ __all__ = ["play"]
 LIMIT_S: Final = 20.0
 HALF: Final = 3
 EXPECTED: Final = tuple(f"pay {n} to Ben".encode() for n in range(1, 2 * HALF + 1))
+OTHERS: Final = tuple(f"pay {n} to Eve".encode() for n in range(1, HALF + 1))
 LEAP_NS: Final = MIN_ACK_INTERVAL_NS - 5 * NS_PER_S  # a clock further ahead would refuse what the client signs
 LEAP_AGE_S: Final = 5.2
 STRIKE_S: Final = 5.0
@@ -56,7 +57,7 @@ async def _at_the_gateway(entry: AttackEntry, stage: Stage, honest: str, *, leap
                 opened = time.monotonic()
                 if entry.victims > 1:
                     other = await stack.enter_async_context(stage.connect([hostile.url], stage.echo))
-                    await _Client(stage, hostile.url).talk(other, EXPECTED[:HALF])
+                    await _Client(stage, hostile.url).talk(other, OTHERS)
                 pause = _leap(stage, attack, opened) if leaps else _no_pause
                 await victim.visit([hostile.url, honest], pause)
         except TimeoutError:

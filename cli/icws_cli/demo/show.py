@@ -77,7 +77,7 @@ class Show:
         table = Table(pad_edge=False)
         table.add_column("", justify="right", no_wrap=True)
         table.add_column("tried", max_width=26)
-        table.add_column("the client", no_wrap=True)
+        table.add_column("the client", max_width=31)
         table.add_column("caught by", no_wrap=True)
         for number, (shown, verdict) in enumerate(rows, 1):
             caught_by = verdict.requirement or f"({shown.requirements[0]})"
@@ -89,8 +89,8 @@ class Show:
             self._wrapped(
                 Text(),
                 Text(
-                    "In brackets: the requirement by which the gateway, the canister or the IC turned the attack away, "
-                    "before it could reach the client.",
+                    "In brackets: none of the client's checks had to fail; this is the requirement that made the "
+                    "attack useless before.",
                     style="dim",
                 ),
             )
