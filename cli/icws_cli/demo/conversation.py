@@ -20,7 +20,7 @@ from icws_secure.sign import Identity
 
 __all__ = ["Line", "Person", "converse", "is_whole"]
 
-LIMIT_S: Final = 20.0
+LIMIT_S: Final = 12.0
 NAMES: Final = ("Ada", "Ben", "Cleo")
 GREETINGS: Final = (
     ("Ada", "Is anybody here?"),

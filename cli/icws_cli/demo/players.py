@@ -23,7 +23,6 @@ from icws_secure.session.client import Event, GatewayLost
 
 __all__ = ["play"]
 
-LIMIT_S: Final = 20.0
 HALF: Final = 3
 EXPECTED: Final = tuple(f"pay {n} to Ben".encode() for n in range(1, 2 * HALF + 1))
 OTHERS: Final = tuple(f"pay {n} to Eve".encode() for n in range(1, HALF + 1))
@@ -34,26 +33,27 @@ STRIKE_S: Final = 5.0
 Pause = Callable[[], Awaitable[None]]
 
 
-async def play(shown: Shown, stage: Stage, honest: str) -> Outcome:
+async def play(shown: Shown, stage: Stage, honest: str, limit_s: float) -> Outcome:
     """Play one attack.
 
     Args:
         shown: the attack.
         stage: where; its clock is changed if the attack needs that.
         honest: address of an honest gateway, which the attacker stands in front of, and which the client may turn to.
+        limit_s: seconds after which the client counts as lost.
     """
     if shown.entry is None:
-        return await _at_the_boundary(stage, honest)
-    return await _at_the_gateway(shown.entry, stage, honest, leaps=shown.leaps)
+        return await _at_the_boundary(stage, honest, limit_s)
+    return await _at_the_gateway(shown.entry, stage, honest, limit_s, leaps=shown.leaps)
 
 
-async def _at_the_gateway(entry: AttackEntry, stage: Stage, honest: str, *, leaps: bool) -> Outcome:
+async def _at_the_gateway(entry: AttackEntry, stage: Stage, honest: str, limit_s: float, *, leaps: bool) -> Outcome:
     scene = Scene(stage.echo, stage.other, forge_for(stage.replica), lambda: Target(skip=1))
     attack = entry.make(scene)
     async with HostileGateway(honest, attack) as hostile, contextlib.AsyncExitStack() as stack:
         victim = _Client(stage, hostile.url)
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 opened = time.monotonic()
                 if entry.victims > 1:
                     other = await stack.enter_async_context(stage.connect([hostile.url], stage.echo))
@@ -65,13 +65,13 @@ async def _at_the_gateway(entry: AttackEntry, stage: Stage, honest: str, *, leap
         return victim.outcome(attack.struck)
 
 
-async def _at_the_boundary(stage: Stage, honest: str) -> Outcome:
+async def _at_the_boundary(stage: Stage, honest: str, limit_s: float) -> Outcome:
     """The attacker answers for the IC; the client is given another boundary node afterwards."""
     hook = MethodDenied()
     client = _Client(stage, "")
     async with HostileBoundary(stage.ic_url, hook) as boundary:
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 await client.visit([honest], _no_pause, ic_url=boundary.url)
                 if client.failure is not None:
                     client.turn_away()
