@@ -26,8 +26,6 @@ class Closer:
     def __init__(self, core: SessionCore) -> None:
         self._core = core
         self._limit_at: int | None = None
-        self._is_confirmed = False
-        self._is_revoking = False
         self.code = 1000
         self.words = ""
 
@@ -67,9 +65,9 @@ class Closer:
                 raise self._end()
             return
         kinds = {item.kind for item in outbox.waiting} | {entry.kind for entry in outbox.entries.values()}
-        if Kind.CLOSE not in kinds:
-            self._is_confirmed = True
-        if self._is_confirmed or (self._limit_at is not None and core.now >= self._limit_at):
+        # The close is confirmed; a head may still have to tell what became of the messages before it.
+        is_done = Kind.CLOSE not in kinds and Kind.DATA not in kinds
+        if is_done or (self._limit_at is not None and core.now >= self._limit_at):
             raise self._end()
 
     def revoked(self) -> None:

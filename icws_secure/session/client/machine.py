@@ -442,6 +442,7 @@ class ClientSession:
             self._poller.tick,
             self._sender.flush,
             self._closer.tick,
+            self._attacher.seek,  # for what was lost in between
         )
         for step in steps:
             if core.is_over:

@@ -125,7 +125,9 @@ class Sender:
     def _has_room(self, waiting: Waiting) -> bool:
         core = self._core
         if core.parameters is None:
-            return len(core.outbox.entries) < core.config.max_queued_messages
+            # In omnia/1 a number that was not used must be given again, so one at a time where it can come back.
+            is_direct = core.attached is not None and self._is_direct(core.attached)
+            return len(core.outbox.entries) < (1 if is_direct else core.config.max_queued_messages)
         return core.outbox.has_room(
             len(waiting.data),
             executed_through=core.settlement.executed_through,

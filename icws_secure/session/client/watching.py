@@ -36,7 +36,7 @@ class Watchdog:
         self._receiver = receiver
         self._auditor = auditor
         self._attached_at = 0
-        self._paused_at: int | None = None
+        self._show_at: int | None = None  # while the shell does not read: when the client shows that it is there
         self._mark: tuple[int, int] | None = None  # omnia: a number that was sent, and when
 
     def attached(self, attachment: Attachment) -> None:
@@ -46,7 +46,7 @@ class Watchdog:
 
     def pause(self, paused: bool) -> None:
         """The shell has stopped reading, or reads again: that silence is nobody's fault."""
-        self._paused_at = self._core.now if paused else None
+        self._show_at = self._core.now if paused else None
         if not paused:
             self._attached_at = self._core.now
 
@@ -59,6 +59,10 @@ class Watchdog:
         core = self._core
         if not core.is_secure:
             self._mark_sent()
+        elif self._show_at is not None and core.now >= self._show_at and core.attached is not None:
+            # The canister's acknowledgements are not read, and would not be answered.
+            core.outbox.put_keep_alive()
+            self._show_at = core.now + core.registered()[0].keep_alive_timeout_ns // 2
         due = self._due()
         # [ICWS-CLT-050]
         if due is not None and core.now >= due:
@@ -72,10 +76,12 @@ class Watchdog:
 
     def next_deadline(self) -> int | None:
         """Session time at which :meth:`tick` is due."""
+        if self._show_at is not None:
+            return self._show_at if self._core.is_secure and self._core.attached is not None else None
         return self._due()
 
     def _due(self) -> int | None:
-        if self._core.attached is None or self._paused_at is not None:
+        if self._core.attached is None or self._show_at is not None:
             return None
         times = [self._attached_at, self._receiver.last_ack_at]
         if self._core.is_secure:

@@ -444,6 +444,7 @@ class World:
         self.queue: list[tuple[int, int, Callable[[], None]]] = []
         self.connection: Gateway | None = None
         self.connection_id = 0
+        self.broken: set[int] = set()
         self.next_work = self.ic.now
         self.http_filter: Callable[[HttpRequest, int, bytes], tuple[int, bytes] | None] | None = None
         if start:
@@ -513,7 +514,7 @@ class World:
 
     def carry(self, gateway: Gateway) -> None:
         frames, gateway.out = gateway.out, []
-        for frame in frames:
+        for frame in frames if gateway is self.connection else []:
             self.later(self.latency_ns, lambda frame=frame, number=self.connection_id: self.to_client(frame, number))
 
     def to_client(self, frame: bytes, connection_id: int) -> None:
@@ -559,7 +560,7 @@ class World:
         self.drain()
 
     def to_gateway(self, gateway: Gateway, connection_id: int, data: bytes) -> None:
-        if connection_id == self.connection_id and gateway.is_alive:
+        if connection_id not in self.broken and gateway.is_alive:
             gateway.receive(data)
             self.carry(gateway)
 
@@ -574,6 +575,7 @@ class World:
         """The connection breaks."""
         if self.connection is not None:
             gateway, self.connection = self.connection, None
+            self.broken.add(self.connection_id)
             self.connection_id += 1
             if gateway.is_alive:
                 self.later(self.latency_ns, gateway.left)
