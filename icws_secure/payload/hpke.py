@@ -165,6 +165,16 @@ class KeyRing:
         """When to rotate, nanoseconds since the Unix epoch; 0 where there is no key yet."""
         return self.keys[0].replace_at_ns if self.keys else 0
 
+    @property
+    def due_ns(self) -> int:
+        """When there is a key to replace or to forget, nanoseconds since the Unix epoch; 0 where there is none yet."""
+        forgetting = (key.forget_at_ns for key in self.keys if key.forget_at_ns is not None)
+        return min((self.rotate_at_ns, *forgetting))
+
+    def without_expired(self, now: int) -> KeyRing:
+        """The ring without the keys whose grace is over."""
+        return replace(self, keys=tuple(key for key in self.keys if key.forget_at_ns is None or now < key.forget_at_ns))
+
     def find(self, key_id: bytes | None, now: int) -> CanisterKey:
         """The key called ``key_id``.
 

@@ -3,7 +3,7 @@
 :class:`CanisterSessions` is the machine; a kit for some kind of canister owns one, calls it from the canister's methods
 and hands deliveries to the application. The rules are in ``registry`` (who may), ``opening`` (attaching), ``inbound``
 and ``outbound`` (the two streams), ``queues`` and ``polling`` (what gateways see), ``lifecycle`` with ``table`` (how
-sessions change) and ``liveness`` (what the clock does).
+sessions change), ``liveness`` (what the clock does) and ``sealing`` with ``suites`` (payload protection).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .machine import CanisterSessions
 from .refusal import RefusalError, refuse
 from .sealing import AttachOffer, PlainSuite, SealedChannel, SuiteProvider
 from .state import CanisterState, Session
+from .suites import SealedSuites
 from .table import OMNIA_TABLE, SECURE_TABLE, Cause, Transition
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "PlainSuite",
     "RefusalError",
     "SealedChannel",
+    "SealedSuites",
     "Session",
     "SuiteProvider",
     "Transition",

@@ -204,7 +204,10 @@ def _unseal(session: Session, message: WebsocketMessage) -> tuple[Session, bytes
         stale = error.reason is Reason.STALE_ROOM_EPOCH
         code = RefusalCode.STALE_ROOM_EPOCH if stale else RefusalCode.UNSEALED_CONTENT
         raise RefusalError(code, "the content is not sealed as agreed") from error
-    return replace(session, channel=channel), data
+    # [ICWS-PAY-005] what waits behind a gap may be dropped and come again: its key is spent when its turn comes
+    if message.sequence_num == session.inbound.accepted_through + 1:
+        session = replace(session, channel=channel)
+    return session, data
 
 
 def status_of(session: Session, seq: int, *, repeated: bool = False) -> MessageStatus:

@@ -69,6 +69,7 @@ def _end(draft: Draft, session: Session, rule: Transition) -> Session:
         close_code=rule.code,
         detached_ns=None,
         announce_close=True,
+        channel=None,  # its keys go with the session
     )
     if not fetchable:
         session = _drop_retained(draft, session)

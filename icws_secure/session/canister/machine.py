@@ -311,6 +311,20 @@ class CanisterSessions:
         draft.suite_keys = keys
         self.state = draft.commit()
 
+    def suite_keys_due(self) -> int | None:
+        """When to call :meth:`renew_suite_keys`, or None; canister time, and 0 before the first time."""
+        return self.config.suites.due(self.state.suite_keys)
+
+    def renew_suite_keys(self, entropy: bytes, now: int) -> None:
+        """Replace keys of the payload suites that are too old, and forget those that are past their grace.
+
+        Args:
+            entropy: 32 bytes that nobody can guess.
+            now: canister time.
+        """
+        # [ICWS-PAY-013]
+        self.set_suite_keys(self.config.suites.renewed(self.state.suite_keys, entropy, now))
+
     def to_stable(self) -> bytes:
         """Everything, for :meth:`from_stable` after an upgrade. Holds secrets."""
         return stable.dump(self.state, self.config)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from icws_secure import limits
+from icws_secure.payload import is_weaker
 from icws_secure.wire.interface import ClientKey, CloseArgument, OpenArgument, SecureOpen
 from icws_secure.wire.message import SALT_BYTES, CanisterMessage
 from icws_secure.wire.principal import Principal
@@ -18,7 +19,7 @@ from .draft import Draft
 from .events import Attached, Opened
 from .inbound import seen
 from .refusal import refuse
-from .sealing import AttachOffer, is_weaker
+from .sealing import AttachOffer
 from .state import Registration, Session
 from .table import Cause, transition
 
@@ -131,7 +132,7 @@ def _open_secure(draft: Draft, caller: Principal, argument: OpenArgument, secure
         heard=False,
         detached_ns=None,
         ack_at_ns=None if ended else liveness.next_ack(draft, session.client_key),
-        channel=channel,
+        channel=None if ended else channel,
         announce_open=session.announce_open or first_open,
     )
     session = _queue_attach_message(draft, session, registration, secure.resume_from, open_hash)
@@ -192,8 +193,12 @@ def _check(draft: Draft, session: Session, argument: OpenArgument, secure: Secur
     # [ICWS-CAN-012]
     if secure.attach <= session.attach:
         refuse(RefusalCode.STALE_ATTACH, f"attach {secure.attach} is not above {session.attach}")
+    # [ICWS-PAY-012]
     if registration.minimum_suite is not None and is_weaker(secure.suite, registration.minimum_suite):
         refuse(RefusalCode.SUITE_TOO_WEAK, "the owner has asked for a stronger suite")
+    # [ICWS-PAY-003] what is retained is sealed, and so is what the client has still to send
+    if session.channel is not None and is_weaker(secure.suite, session.channel.suite):
+        refuse(RefusalCode.SUITE_TOO_WEAK, f"the session has agreed on {session.channel.suite}")
     return registration
 
 

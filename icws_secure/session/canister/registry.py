@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from icws_secure.limits import REFUSED_TTL_NS
+from icws_secure.payload import is_weaker
 from icws_secure.wire.interface import REGISTRATION_ID_BYTES, SECURE_PROFILE
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import RefusalCode
@@ -18,7 +19,6 @@ from . import lifecycle
 from .draft import Draft
 from .inbound import seen
 from .refusal import RefusalError, refuse
-from .sealing import is_weaker
 from .state import Floor, Pair, Registration
 from .table import Cause
 
@@ -108,6 +108,7 @@ def _expiry(draft: Draft, asked_ns: int | None) -> int:
 
 def _check_suite(draft: Draft, minimum: str | None) -> None:
     offered = draft.config.suites.suites(draft.suite_keys, draft.now)
+    # [ICWS-PAY-012]
     if minimum is not None and all(is_weaker(suite.name, minimum) for suite in offered):
         refuse(RefusalCode.SUITE_TOO_WEAK, "no suite is as strong as the one asked for")
 

@@ -9,26 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from icws_secure.payload import SuiteName
 from icws_secure.wire.interface import ClientKey
+from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import RefusalCode
 from icws_secure.wire.registration import Suite
 
 from .refusal import refuse
 
-__all__ = ["NO_SUITE", "SUITE_STRENGTH", "AttachOffer", "PlainSuite", "SealedChannel", "SuiteProvider", "is_weaker"]
+__all__ = ["AttachOffer", "PlainSuite", "SealedChannel", "SuiteProvider"]
 
-NO_SUITE: Final = "none"
-"""Name of the suite that protects nothing."""
-
-SUITE_STRENGTH: Final = (NO_SUITE, "hpke-x25519", "vetkd-bls12-381")
-"""The suites of the protocol, weakest first."""
-
-
-def is_weaker(suite: str, minimum: str) -> bool:
-    """Whether ``suite`` protects less than ``minimum``; a minimum that is not known is stronger than everything."""
-    if suite not in SUITE_STRENGTH:
-        return True
-    return minimum not in SUITE_STRENGTH or SUITE_STRENGTH.index(suite) < SUITE_STRENGTH.index(minimum)
+_NONE: Final = SuiteName.NONE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +50,22 @@ class AttachOffer:
 class SealedChannel(Protocol):
     """Seals and opens the application's content of one session. Immutable.
 
-    Methods raise :class:`icws_secure.errors.PayloadViolation`, nothing else.
+    ``open`` raises :class:`icws_secure.errors.PayloadViolation`, ``seal`` :class:`icws_secure.errors.MisuseError`,
+    nothing else.
     """
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
 
     def seal(self, seq: int, data: bytes) -> tuple[SealedChannel, bytes]:
         """The channel to go on with, and the content of message ``seq`` to the client. Called once for each number."""
 
     def open(self, seq: int, content: bytes) -> tuple[SealedChannel, bytes]:
-        """The channel to go on with, and the data of message ``seq`` from the client; numbers may come out of order."""
+        """The data of message ``seq`` from the client, and the channel to go on with if it was the next in order.
+
+        What has come ahead of its turn is opened with a channel that is not kept: it may be dropped and come again.
+        """
 
     def to_stable(self) -> bytes:
         """What :meth:`SuiteProvider.restore` makes the channel from after an upgrade; contains keys."""
@@ -79,6 +78,21 @@ class SuiteProvider(Protocol):
     rolled back with it, None until set with :meth:`~icws_secure.session.canister.CanisterSessions.set_suite_keys`.
     """
 
+    def for_canister(self, canister: Principal) -> SuiteProvider:
+        """The provider of one canister, whose id the keys are bound to."""
+
+    def due(self, keys: object) -> int | None:
+        """Canister time at which :meth:`renewed` has something to do, or None; 0 where there are no keys yet."""
+
+    def renewed(self, keys: object, entropy: bytes, now: int) -> object:
+        """``keys`` with a fresh one in place of one that is too old, and without those that are past their grace.
+
+        Args:
+            keys: the keys so far, or None.
+            entropy: 32 bytes that nobody can guess.
+            now: canister time.
+        """
+
     def suites(self, keys: object, now: int) -> tuple[Suite, ...]:
         """What the certified parameters list, strongest first."""
 
@@ -88,7 +102,7 @@ class SuiteProvider(Protocol):
         """The channel of an attach, None for the suite ``none``; ``previous`` is that of the attach before.
 
         Raises:
-            RefusalError: ``UnknownSuite``, ``UnknownKey`` or ``MalformedArgument``; by
+            RefusalError: ``UnknownSuite``, ``SuiteTooWeak``, ``UnknownKey`` or ``MalformedArgument``; by
                 :func:`icws_secure.session.canister.refusal.refuse`.
         """
 
@@ -105,15 +119,27 @@ class SuiteProvider(Protocol):
 class PlainSuite:
     """The suite ``none`` alone."""
 
+    def for_canister(self, canister: Principal) -> PlainSuite:
+        """The same for all."""
+        return self
+
+    def due(self, keys: object) -> int | None:
+        """Never."""
+        return None
+
+    def renewed(self, keys: object, entropy: bytes, now: int) -> object:
+        """No keys."""
+        return None
+
     def suites(self, keys: object, now: int) -> tuple[Suite, ...]:
         """``none``."""
-        return (Suite(NO_SUITE),)
+        return (Suite(_NONE),)
 
     def attach(
         self, keys: object, offer: AttachOffer, previous: SealedChannel | None, now: int
     ) -> SealedChannel | None:
         """No channel; every other suite is refused."""
-        if offer.suite != NO_SUITE:
+        if offer.suite != _NONE:
             refuse(RefusalCode.UNKNOWN_SUITE, "this canister offers the suite none alone")
         return None
 

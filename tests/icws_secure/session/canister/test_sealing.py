@@ -21,6 +21,7 @@ class Marked:
 
     attach: int
     opened: int = 0
+    suite: str = NAME
 
     def seal(self, seq: int, data: bytes) -> tuple[Marked, bytes]:
         return self, b"sealed %d %d " % (self.attach, seq) + data
@@ -84,7 +85,11 @@ def test_content_is_sealed_once_and_opened(sealed: Any, make_alice: Any, make_us
     sealed.message(session, 1, b"sealed 1 one", handle=False)
     assert [data for _, _, _, data in sealed.handle_all()] == [b"one", b"two"]
     assert sealed.message(session, 2, b"sealed 2 two").status.status == "duplicate"
-    assert sealed.sessions.find(key).channel == Marked(2, 2)
+    # what came ahead of its turn is opened, and its key is not spent
+    assert sealed.sessions.find(key).channel == Marked(2, 1)
+    assert code_of(sealed.open(session, parameters, gateway, suite="none", attach=3)) is RefusalCode.SUITE_TOO_WEAK
+    sealed.sessions.disconnect(key, sealed.now)
+    assert sealed.sessions.find(key).channel is None
 
 
 def test_keys_and_channels_survive_an_upgrade(sealed: Any, make_user: Any) -> None:
