@@ -29,6 +29,9 @@ lint: install-dev
 fuzz: install-dev
 	$(BIN)/python fuzz/run.py $(FUZZ_ARGS)
 
+chaos: install
+	$(BIN)/python tests/chaos/run.py $(CHAOS_ARGS)
+
 format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
