@@ -19,17 +19,20 @@ Gateways = str | GatewayTarget | Iterable[str | GatewayTarget] | None
 """One gateway, several in order of preference, or none."""
 
 
-def as_principal(value: Principal | str) -> Principal:
-    """Return *value* as a principal.
+def as_principal(value: object) -> Principal:
+    """Return *value* as a principal: one of ours, the text of one, or ``ic-py``'s object, which has its ``bytes``.
 
     Raises:
         DecodeError: the text is not that of a principal.
-        MisuseError: it is neither a principal nor text.
+        MisuseError: it is none of these.
     """
     if isinstance(value, Principal):
         return value
     if isinstance(value, str):
         return Principal.from_text(value)
+    raw = getattr(value, "bytes", None)
+    if isinstance(raw, bytes):
+        return Principal(raw)
     raise MisuseError("a principal is a Principal or its text", reason=Reason.WRONG_TYPE)
 
 

@@ -77,6 +77,13 @@ def test_arguments_that_do_not_fit_are_refused_at_once(gateways: tuple[Any, ...]
         connect(*gateways, **({"canister_id": CANISTER} | options))
 
 
+def test_principals_of_ic_py_are_taken_over() -> None:
+    class IcPyPrincipal:
+        bytes = Principal.from_text(CANISTER).raw
+
+    assert connect(canister_id=IcPyPrincipal())._config.canister_id == Principal.from_text(CANISTER)
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", CANISTER[:-1] + "x"])
 def test_a_canister_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(DecodeError):
