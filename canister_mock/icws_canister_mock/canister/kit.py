@@ -147,7 +147,9 @@ class WebSocketCanister(Canister):
         ic = self.ic
         # a first seed that is no secret; before anybody registers the kit mixes in 32 bytes that are
         seed = hashlib.sha256(b"icws seed" + ic.id.raw + ic.time_ns.to_bytes(8, "big")).digest()
-        config = replace(self.config, allow_register=self.allow_register)
+        config = replace(
+            self.config, allow_register=self.allow_register, suites=self.config.suites.for_canister(ic.id)
+        )
         sessions = CanisterSessions.from_stable(config, saved, now=ic.time_ns, seed=seed)
         self.ws = WebSockets(self, sessions)
         self.ws._seeded = bool(saved)
@@ -160,6 +162,7 @@ class WebSocketCanister(Canister):
         self.ic.set_timer_at(self.ic.time_ns + NS_PER_S)
         try:
             await self._seed()
+            await self._renew_keys()
             await self.ic.call(self.ic.id, _TICK, b"")
         except CallRejected as error:
             self.ic.log(f"the timer failed: {error}")
@@ -177,11 +180,14 @@ class WebSocketCanister(Canister):
     async def _ws_register(self, arg: bytes) -> bytes:
         caller = self.ic.caller
         await self._seed()
+        await self._renew_keys()
         return self._done(self.ws._sessions.register(caller, arg, self.ic.time_ns))
 
     @update("ws_params")
-    def _ws_params(self, arg: bytes) -> bytes:
-        return self._done(self.ws._sessions.params(self.ic.caller, arg, self.ic.time_ns))
+    async def _ws_params(self, arg: bytes) -> bytes:
+        caller = self.ic.caller
+        await self._renew_keys()
+        return self._done(self.ws._sessions.params(caller, arg, self.ic.time_ns))
 
     @update("ws_open")
     def _ws_open(self, arg: bytes) -> bytes:
@@ -332,6 +338,15 @@ class WebSocketCanister(Canister):
             entropy = await self.ic.raw_rand()
             self.ws._sessions.reseed(entropy)
             self.ws._seeded = True
+
+    async def _renew_keys(self) -> None:
+        """Replace and forget keys of the payload suites that have had their time."""
+        # [ICWS-PAY-013]
+        if self.ws._suite_keys_are_due():
+            entropy = await self.ic.raw_rand()
+            if self.ws._suite_keys_are_due():  # others may have been faster
+                self.ws._sessions.renew_suite_keys(entropy, self.ic.time_ns)
+                self.ws._changed()
 
 
 _PROTOCOL_METHODS: Final = MappingProxyType(

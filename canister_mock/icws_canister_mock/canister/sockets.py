@@ -73,6 +73,11 @@ class WebSockets:
         return self._sessions.config
 
     @property
+    def epoch(self) -> int:
+        """The canister's epoch: canister time at which its present state began."""
+        return self._sessions.state.epoch_ns
+
+    @property
     def clients(self) -> tuple[Client, ...]:
         """All sessions that are not over, detached ones too."""
         return tuple(client for key in self._sessions.clients() if (client := self.find(key)) is not None)
@@ -82,6 +87,11 @@ class WebSockets:
         key = _key(recipient)
         session = self._sessions.find(key)
         return None if session is None else Client(key, session.owner, session.secure)
+
+    def of_principal(self, principal: Principal) -> Client | None:
+        """The session that ``principal`` signs for, also one that is over and still remembered, or None."""
+        session = self._sessions.state.sessions.get(principal)
+        return None if session is None else self.find(session.client_key)
 
     def of_owner(self, owner: Principal) -> tuple[Client, ...]:
         """All sessions of a user that are not over."""
@@ -153,8 +163,13 @@ class WebSockets:
         ic = self._canister.ic
         # [ICWS-CAN-051]
         ic.set_certified_data(self._sessions.certified_root())
-        deadline = self._sessions.next_deadline()
+        deadlines = (self._sessions.next_deadline(), self._sessions.suite_keys_due() if self._seeded else None)
+        deadline = min((each for each in deadlines if each is not None), default=None)
         ic.set_timer_at(None if deadline is None else max(deadline, ic.time_ns + 1))
+
+    def _suite_keys_are_due(self) -> bool:
+        due = self._sessions.suite_keys_due()
+        return due is not None and due <= self._canister.ic.time_ns
 
 
 def _key(recipient: Recipient) -> ClientKey:
