@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ CODE = [
 ID = re.compile(r"ICWS-(?:LIB|CLT|CAN|GWY|PAY)-\d{3}")
 
 
+@cache
 def listed() -> dict[str, dict[str, str]]:
     with (ROOT / "spec/requirements.toml").open("rb") as file:
         return {entry["id"]: entry for entry in tomllib.load(file)["requirement"]}
@@ -32,6 +34,7 @@ def spec_ids() -> list[str]:
     return re.findall(r"\[(ICWS-[A-Z]+-\d{3})\]", (ROOT / "spec/protocol.md").read_text())
 
 
+@cache
 def cited_in_code() -> set[str]:
     return {
         match for folder in CODE for path in (ROOT / folder).rglob("*.py") for match in ID.findall(path.read_text())
@@ -50,6 +53,7 @@ def marks(path: Path) -> Iterator[str]:
             yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
 
 
+@cache
 def marked_in_tests() -> set[str]:
     return {mark for path in (ROOT / "tests").rglob("test_*.py") for mark in marks(path)}
 
