@@ -8,13 +8,14 @@ import hashlib
 import signal
 import tempfile
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
 from icws_canister_mock.cli import load_canister
 from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
 from icws_gateway import GatewayConfig, serve_gateway
+from icws_gateway.logs import configure_logs
 from icws_secure.errors import IcwsError, MisuseError
 
 __all__ = ["app"]
@@ -37,10 +38,15 @@ def main(
     ] = None,
     block_time_ms: Annotated[int, typer.Option(min=0, help="Shortest time between blocks, milliseconds.")] = 50,
     rtt_ms: Annotated[float, typer.Option(min=0, help="Round-trip time to the replica, milliseconds.")] = 0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
 ) -> None:
     """Keep a local replica and a gateway running for your own clients."""
     try:
-        asyncio.run(_serve(tuple(canister or DEFAULT_CANISTERS), replica, gateway, seed, block_time_ms, rtt_ms))
+        replica_config = ReplicaConfig(
+            seed=None if seed is None else hashlib.sha256(seed.encode()).digest(), block_time_ms=block_time_ms
+        )
+        log_level = "info" if verbose else "warning"
+        asyncio.run(_serve(tuple(canister or DEFAULT_CANISTERS), replica, gateway, replica_config, rtt_ms, log_level))
     except IcwsError as error:
         typer.echo(f"icws dev: {error}", err=True)
         raise typer.Exit(1) from None
@@ -50,29 +56,34 @@ def main(
 
 
 async def _serve(
-    canisters: tuple[str, ...], replica_address: str, gateway_address: str, seed: str | None, block_ms: int, rtt: float
+    canisters: tuple[str, ...],
+    replica_address: str,
+    gateway_address: str,
+    config: ReplicaConfig,
+    rtt_ms: float,
+    log_level: Literal["info", "warning"],
 ) -> None:
     host, _, port = replica_address.rpartition(":")
     if not host or not port.isdecimal():
         raise MisuseError("an address is like 127.0.0.1:4943")
-    replica = Replica(
-        ReplicaConfig(seed=None if seed is None else hashlib.sha256(seed.encode()).digest(), block_time_ms=block_ms)
-    )
+    replica = Replica(config)
     ids = [(replica.install(instance), name) for name, instance in map(load_canister, canisters)]
     with tempfile.TemporaryDirectory(prefix="icws-dev-") as folder:
-        async with (
-            serve_replica(replica, host, int(port), rtt_ms=rtt) as server,
-            serve_gateway(
-                GatewayConfig(ic_url=server.url, listen=gateway_address, identity=Path(folder, "gateway.pem"))
-            ) as relay,
-        ):
-            typer.echo(f"replica   {server.url}")
-            typer.echo(f"root key  {replica.root_key_der.hex()}")
-            typer.echo(f"gateway   {relay.url}  {relay.principal.to_text()}")
-            for canister_id, name in ids:
-                typer.echo(f"canister  {canister_id.to_text()}  {name}")
-            typer.echo(f"try       icws connect {ids[0][0].to_text()} {relay.url} --ic-url {server.url}")
-            await _interrupted()
+        async with serve_replica(replica, host, int(port), rtt_ms=rtt_ms) as server:
+            settings = GatewayConfig(
+                ic_url=server.url, listen=gateway_address, identity=Path(folder, "gateway.pem"), log_level=log_level
+            )
+            configure_logs(settings)
+            async with serve_gateway(settings) as relay:
+                typer.echo(f"replica   {server.url}")
+                typer.echo(f"root key  {replica.root_key_der.hex()}")
+                typer.echo(f"gateway   {relay.url}  {relay.principal.to_text()}")
+                for canister_id, name in ids:
+                    typer.echo(f"canister  {canister_id.to_text()}  {name}")
+                typer.echo("")
+                typer.echo("Ctrl-C ends it all. In another terminal:")
+                typer.echo(f"try       icws connect {ids[0][0].to_text()} {relay.url} --ic-url {server.url}")
+                await _interrupted()
 
 
 async def _interrupted() -> None:

@@ -20,7 +20,7 @@ async def test_replica_and_gateway_run_until_they_are_interrupted() -> None:
     told: dict[str, list[str]] = {}
     async with asyncio.timeout(60):
         while "try" not in told:
-            name, *values = (await process.stdout.readline()).decode().split()
+            name, *values = (await process.stdout.readline()).decode().split() or [""]
             told[name] = values
         url = told["replica"][0]
         assert (await fetch_root_key(url)).der.hex() == told["root"][1]

@@ -97,9 +97,9 @@ async def test_several_clients_at_once_hear_only_themselves(node: Any, server: R
 
 
 async def test_it_keeps_alive(node: Any, server: ReplicaServer, gateway: Gateway) -> None:
-    canister = Echo.configured(**OMNIA, ack_interval_ns=NS_PER_S, keep_alive_timeout_ns=2 * NS_PER_S)()
+    canister = Echo.configured(**OMNIA, ack_interval_ns=NS_PER_S, keep_alive_timeout_ns=4 * NS_PER_S)()
     peer = Peer(node, server, canister, gateway.url)
-    (client,) = await peer.run({"send": ["hello"], "expect": 1, "lingerMs": 5_000, "ackIntervalMs": 1_000})
+    (client,) = await peer.run({"send": ["hello"], "expect": 1, "lingerMs": 7_000, "ackIntervalMs": 1_000})
     assert client["errors"] == []
     assert client["received"] == ["hello"]
     assert client["close"]["code"] == 1000, "the canister took it for dead"
