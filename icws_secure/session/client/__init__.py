@@ -21,6 +21,7 @@ from .events import (
 )
 from .evidence import Evidence, recheck
 from .machine import ClientSession
+from .payload import SuiteChannel
 from .table import SessionState
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "SendUnknown",
     "SendVia",
     "SessionState",
+    "SuiteChannel",
     "recheck",
 ]

@@ -16,6 +16,7 @@ from ...errors import (
     AttachViolation,
     CertificateError,
     IcwsError,
+    PayloadViolation,
     ProtocolViolation,
     Reason,
     StallError,
@@ -279,7 +280,8 @@ class Attacher:
     def _remember(self, attachment: Attachment, error: IcwsError) -> None:
         core = self._core
         if attachment.target is not None:
-            core.pool.failed(attachment.target, core.now, caught=isinstance(error, ProtocolViolation))
+            caught = isinstance(error, ProtocolViolation) and not isinstance(error, PayloadViolation)
+            core.pool.failed(attachment.target, core.now, caught=caught)
             return
         wait = core.config.backoff_initial_ns << min(self._direct_failures, _MAX_DOUBLINGS)
         self._direct_failures += 1

@@ -15,12 +15,14 @@ from ...errors import (
     DecodeError,
     IcwsError,
     MisuseError,
+    PayloadViolation,
     ProtocolViolation,
     Reason,
     SessionEnded,
     StateViolation,
     TransportError,
 )
+from ...payload import SuiteName
 from ...sign.identity import Ed25519Identity, Identity
 from ...verify.certificate import CertificateVerifier
 from ...verify.root_key import RootKey
@@ -149,6 +151,12 @@ class ClientSession:
         return self._core.parameters
 
     @property
+    def suite(self) -> str | None:
+        """Name of the payload suite: ``none`` without protection; None before it is agreed on."""
+        channel = self._core.config.channel
+        return SuiteName.NONE.value if channel is None else channel.suite
+
+    @property
     def target(self) -> GatewayTarget | None:
         """The gateway in use or being tried; None when there is none (detached or direct)."""
         attachment = self._core.attachment
@@ -210,6 +218,8 @@ class ClientSession:
         """
         self._core.clock.advance(now)
         self._sender.taken(*self._core.inbound.take(through_seq))
+        if self._core.config.channel is not None:
+            self._core.config.channel.taken(self._core.inbound.taken_through)
         self._core.save()
         self._run()
 
@@ -489,6 +499,8 @@ class ClientSession:
             return
         core.states.apply(SessionEvent.END)
         core.settlement.end(error)
+        if core.config.channel is not None:
+            core.config.channel.close()
         self._attacher.leave(*self._goodbye(error))
         core.calls.drop_all()
         self._submissions.clear()
@@ -517,7 +529,8 @@ class ClientSession:
     def _evidence(
         self, error: IcwsError, received: bytes | str | None, settings: dict[str, object] | None
     ) -> Evidence | None:
-        if not isinstance(error, ProtocolViolation):
+        # What does not open was certified by the canister: no gateway is to blame, and nobody without keys can tell.
+        if not isinstance(error, ProtocolViolation) or isinstance(error, PayloadViolation):
             return None
         if isinstance(received, bytes) and settings is not None:
             return evidence_of(error, "frame", received, settings)
@@ -585,6 +598,12 @@ def _restore(core: SessionCore, saved: SavedSession) -> None:
     core.settlement = core.new_settlement()
     for message in saved.unsettled:
         core.outbox.restore(message)
+    channel = core.config.channel
+    # [ICWS-PAY-003] [ICWS-PAY-012]
+    if (channel is None) != (saved.channel is None) and (channel is None or saved.was_opened):
+        raise MisuseError("the saved session has agreed on another payload suite", requirement="ICWS-PAY-012")
+    if channel is not None and saved.channel is not None:
+        channel.restore(saved.channel, parameters, core.client_key)
 
 
 def _misplaced() -> DecodeError:

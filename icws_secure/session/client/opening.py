@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ...errors import AttachViolation, IcwsError, MisuseError, Reason, StallError
+from ...errors import AttachViolation, IcwsError, MisuseError, PayloadViolation, Reason, StallError
 from ...limits import MAX_CERTIFICATE_AGE_NS, NS_PER_S
 from ...verify.message import VerifiedMessage
 from ...verify.receipt import VerifiedReceipt
@@ -245,7 +245,11 @@ class Opener:
         channel = core.config.channel
         offer = PayloadOffer()
         if channel is not None:
-            offer = channel.offer(parameters, core.client_key, core.attach)
+            try:
+                offer = channel.offer(parameters, core.client_key, core.attach)
+            except PayloadViolation as error:
+                # [ICWS-PAY-012] the canister's certified word: no other gateway changes it
+                raise because(ended_by(SessionCloseCode.NO_GATEWAY), error) from error
         argument = open_argument(
             core.client_key,
             gateway,
@@ -295,7 +299,7 @@ class Opener:
             max_retained_age_ns=parameters.resume_window_ns + core.config.max_message_age_ns,
         )
         if core.config.channel is not None:
-            core.config.channel.attached(attachment.attach)
+            core.config.channel.attached(attachment.attach, next_in=message.next_in, next_out=message.next_out)
         core.settlement.progress(message.next_in - 1, 0)
         self._attached(attachment)
 

@@ -15,6 +15,7 @@ from ...verify.request_status import Rejected
 from ...wire.registration import RegisterArgument, encode_params_argument, encode_register_argument
 from .calls import Answered, Outcome, Unanswered
 from .certified import CertifiedState
+from .channel import check_plain
 from .core import Purpose, SessionCore, What
 from .events import Registered
 from .table import SessionEvent
@@ -93,6 +94,11 @@ class Registrar:
         )
         # [ICWS-CLT-002]
         parameters = verify_registration(outcome.receipt, request, now=core.ic + offset)
+        # [ICWS-PAY-012]
+        if core.config.channel is None:
+            check_plain(parameters, core.config.minimum_suite)
+        else:
+            core.config.channel.negotiate(parameters)
         core.clock.calibrate(core.clock.offset_ns + offset)
         core.parameters = parameters
         core.certified = CertifiedState(

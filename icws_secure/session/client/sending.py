@@ -52,6 +52,9 @@ class Sender:
         """
         core = self._core
         limit = MAX_CONTENT_BYTES if core.parameters is None else core.parameters.max_content_bytes
+        if core.config.channel is not None:
+            limit -= core.config.channel.overhead
+            core.config.channel.check(data)
         if len(data) > limit:
             raise MisuseError("the message is too large", reason=Reason.TOO_LARGE, limit=limit, size=len(data))
         timeout = core.config.send_timeout_ns
@@ -128,8 +131,9 @@ class Sender:
             # In omnia/1 a number that was not used must be given again, so one at a time where it can come back.
             is_direct = core.attached is not None and self._is_direct(core.attached)
             return len(core.outbox.entries) < (1 if is_direct else core.config.max_queued_messages)
+        overhead = 0 if core.config.channel is None else core.config.channel.overhead
         return core.outbox.has_room(
-            len(waiting.data),
+            len(waiting.data) + overhead,
             executed_through=core.settlement.executed_through,
             window_messages=core.parameters.window_messages,
             window_bytes=core.parameters.window_bytes,
