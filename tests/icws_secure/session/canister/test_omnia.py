@@ -163,3 +163,14 @@ def test_the_number_of_sessions_is_bounded(make_world: Any, make_user: Any, code
 @pytest.mark.req("ICWS-CAN-073")
 def test_any_gateway_principal_goes_as_in_deployed_canisters(omnia: Any, make_user: Any) -> None:
     assert omnia.open(make_user("user"), None, Principal(bytes.fromhex("00000000000000020101"))) is None
+
+
+@pytest.mark.req("ICWS-CAN-027")
+def test_what_waits_for_the_application_is_bounded(make_world: Any, make_user: Any, code_of: Any) -> None:
+    world = make_world(window_total_bytes=100)
+    world.open(make_user("bob"), None, make_user("gateway"))
+    world.handle_all()
+    assert world.message(make_user("bob"), 1, bytes(80), handle=False).refusal is None
+    assert code_of(world.message(make_user("bob"), 2, bytes(21), handle=False)) is RefusalCode.OUT_OF_WINDOW
+    world.handle_all()
+    assert world.message(make_user("bob"), 2, bytes(21)).refusal is None
