@@ -6,20 +6,22 @@ from typing import Final
 
 from icws_secure.errors import IcwsError
 from icws_secure.limits import MAX_ENVELOPE_BYTES
-from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode
+from icws_secure.wire import cbor
 from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.envelope import CallContent, Envelope
-from icws_secure.wire.frames import decode_client_frame
 
 from .refusal import ClientRefused, refusal_of
 
-__all__ = ["FRAME_OVERHEAD", "read_call"]
+__all__ = ["FRAME_OVERHEAD", "MAX_ITEMS", "read_call"]
 
-_HEAD: Final = b"\xa1" + encode("envelope")
-_TAGGED_HEAD: Final = SELF_DESCRIBE_TAG + _HEAD
+_HEAD: Final = b"\xa1" + cbor.encode("envelope")
+_TAGGED_HEAD: Final = cbor.SELF_DESCRIBE_TAG + _HEAD
 
 FRAME_OVERHEAD: Final = len(_TAGGED_HEAD)
 """Bytes of a frame around its envelope."""
+
+MAX_ITEMS: Final = 4_096
+"""CBOR data items of a frame; an envelope with the longest chain of delegations and a few targets each has some 500."""
 
 
 def read_call(frame: bytes | str) -> tuple[Envelope, CallContent, bytes]:
@@ -34,7 +36,10 @@ def read_call(frame: bytes | str) -> tuple[Envelope, CallContent, bytes]:
     if len(frame) > MAX_ENVELOPE_BYTES + FRAME_OVERHEAD:
         raise ClientRefused(CloseCode.ENVELOPE_TOO_LARGE, "the IC takes no such envelope", limit="envelope_bytes")
     try:
-        envelope = decode_client_frame(frame).envelope
+        # [ICWS-GWY-018] small items in great number cost far more than their bytes
+        value = cbor.decode(frame, what="a client frame", max_bytes=len(frame), max_items=MAX_ITEMS)
+        fields = cbor.fields(value, what="a client frame", required={"envelope": dict}, requirement="ICWS-LIB-024")
+        envelope = Envelope.from_value(fields["envelope"])
     except IcwsError as error:
         raise refusal_of(error, signature=False) from error
     content = envelope.content
@@ -47,5 +52,5 @@ def _body(frame: bytes, envelope: Envelope) -> bytes:
     # [ICWS-GWY-004] The client's own bytes: a frame is a map of one entry, so all that follows its key is the envelope.
     for head in (_TAGGED_HEAD, _HEAD):
         if frame.startswith(head):
-            return SELF_DESCRIBE_TAG + frame[len(head) :]
+            return cbor.SELF_DESCRIBE_TAG + frame[len(head) :]
     return envelope.encode()  # another way to write the same head

@@ -7,6 +7,7 @@ time; the witness is checked and pruned, and each client is sent the certificate
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -28,7 +29,8 @@ from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed_root
 __all__ = ["HeadRelay"]
 
 _BATCH: Final = 50  # sessions a question; the canister's limit
-_MOST_UNDER_WAY: Final = 32  # questions under way; a round that finds them all busy waits
+_MOST_UNDER_WAY: Final = 64  # questions under way in total
+_MOST_PER_CANISTER: Final = 8  # questions under way for one canister; enough for 10,000 sessions at 200 ms each
 
 
 class HeadRelay:
@@ -59,7 +61,7 @@ class HeadRelay:
         self._metrics = metrics
         self._signatures = signatures
         self._under_way: set[asyncio.Task[None]] = set()
-        self._busy: set[Principal] = set()
+        self._busy: Counter[Principal] = Counter()
 
     async def run(self) -> None:
         """Relays until it is cancelled."""
@@ -81,7 +83,8 @@ class HeadRelay:
     def _ask_soon(self, batch: Sequence[Recipient]) -> None:
         canister = batch[0].session.canister
         # a canister that hangs must not use up what others need: its next question waits for the round after
-        if len(self._under_way) >= _MOST_UNDER_WAY or canister in self._busy:
+        # [ICWS-GWY-018]
+        if len(self._under_way) >= _MOST_UNDER_WAY or self._busy[canister] >= _MOST_PER_CANISTER:
             self._metrics.heads.labels("skipped").inc(len(batch))
             return
         task = asyncio.create_task(self._ask(canister, batch))
@@ -95,7 +98,7 @@ class HeadRelay:
 
     async def _ask(self, canister: Principal, batch: Sequence[Recipient]) -> None:
         outcome = "failed"
-        self._busy.add(canister)
+        self._busy[canister] += 1
         try:
             certificate, witness = await self._audit(canister, batch)
             for client in batch:
@@ -110,7 +113,7 @@ class HeadRelay:
         except IcwsError as error:
             self._metrics.ic_errors.labels("audit", error_kind(error)).inc()
         finally:
-            self._busy.discard(canister)
+            self._busy -= Counter((canister,))
             self._metrics.heads.labels(outcome).inc(len(batch))
 
     async def _audit(self, canister: Principal, batch: Sequence[Recipient]) -> tuple[bytes, PrunedWitness]:

@@ -6,7 +6,7 @@ All times are seconds of one monotonic clock that the caller reads.
 * A reply that says that more is there is followed at once.
 * A relayed call that was executed usually has an answer in the queue: a poll starts at once and again 100 and 300 ms
   later, because the replica that is asked may be a block behind the one that executed the call.
-* Polls that fail are spaced out, doubling with jitter; nothing hurries them.
+* Polls that fail are spaced out, doubling with jitter, until one succeeds or a call was executed.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class PollPace:
         """A relayed call of one of the canister's clients was executed."""
         self._last_activity = now
         self._at_once = True
+        # whoever executes calls is alive: the pause after failures is over, but not the interval between attempts
+        self._blocked_until = min(self._blocked_until, max(now, self._last_start + self._interval))
         for delay in _AFTER_EXECUTION:
             # Times are kept on a grid of the least gap, so that any number of calls a second needs few entries.
             slot = int((now + delay) / self._min_gap) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -264,6 +265,18 @@ def test_envelope_with_an_odd_head_is_relayed_with_the_same_request_id():
     except ClientRefused:
         return  # a strict decoder may refuse it
     assert Envelope.decode(body).content.request_id == content.request_id == request_id(content.to_map())
+
+
+@pytest.mark.req("ICWS-GWY-018")
+def test_frame_of_very_many_items_is_refused_quickly():
+    good = envelope("ws_message").to_value()
+    bomb = good | {"content": good["content"] | {"more": [[0]] * 500_000}}
+    data = cbor.encode({"envelope": bomb})
+    started = time.process_time()
+    assert refusal(read_call, data) is CloseCode.MALFORMED_FRAME
+    assert time.process_time() - started < 0.05
+    fine = good | {"content": good["content"] | {"more": [[0]] * 500}}
+    read_call(cbor.encode({"envelope": fine}))
 
 
 @pytest.mark.req("ICWS-GWY-018")

@@ -93,6 +93,21 @@ async def test_drain_tells_modern_clients_waits_for_them_and_closes_the_rest(
 
 
 @pytest.mark.req("ICWS-GWY-022")
+async def test_shutdown_waits_for_the_canisters_to_be_told(ic, make_gateway, connect_peer):
+    gateway = await make_gateway(close_timeout_seconds=3)
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+
+    async def slow(seen):
+        if seen.method == "ws_close":
+            await asyncio.sleep(0.5)
+
+    ic.fault = slow
+    await gateway.stop()
+    assert ic.canister(peer.canister).received[-1] == ("ws_close", (peer.key, None))
+
+
+@pytest.mark.req("ICWS-GWY-022")
 async def test_drain_takes_a_bounded_time(ic, make_gateway, connect_peer):
     gateway = await make_gateway(drain_seconds=0.5)
     peer = await connect_peer(gateway, ic.install(), modern=True)

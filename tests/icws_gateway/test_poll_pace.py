@@ -86,13 +86,21 @@ def test_polls_keep_a_least_gap(pace):
     assert pace.due_at(0) == pytest.approx(100.01)
 
 
-def test_failures_back_off_with_jitter_and_nothing_hurries_them(pace):
+def test_executed_call_ends_the_pause_after_failures(pace):
+    for _ in range(6):
+        pace.started(100.0)
+        pace.failed(100.0, 1.0)
+    assert pace.due_at(0) == pytest.approx(108)
+    pace.executed(100.05)
+    assert pace.due_at(0) == pytest.approx(100.1)
+
+
+def test_failures_back_off_with_jitter(pace):
     waits = []
     now = 100.0
     for _ in range(8):
         pace.started(now)
         pace.failed(now, 1.0)
-        pace.executed(now)
         waits.append(pace.due_at(0) - now)
         now = pace.due_at(0)
     assert waits == pytest.approx([0.25, 0.5, 1, 2, 4, 8, 8, 8])
