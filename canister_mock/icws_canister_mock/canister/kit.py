@@ -147,9 +147,7 @@ class WebSocketCanister(Canister):
         ic = self.ic
         # a first seed that is no secret; before anybody registers the kit mixes in 32 bytes that are
         seed = hashlib.sha256(b"icws seed" + ic.id.raw + ic.time_ns.to_bytes(8, "big")).digest()
-        config = replace(
-            self.config, allow_register=self.allow_register, suites=self.config.suites.for_canister(ic.id)
-        )
+        config = replace(self.config, allow_register=self.allow_register, suites=self.config.suites.for_canister(ic.id))
         sessions = CanisterSessions.from_stable(config, saved, now=ic.time_ns, seed=seed)
         self.ws = WebSockets(self, sessions)
         self.ws._seeded = bool(saved)

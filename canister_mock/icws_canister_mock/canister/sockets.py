@@ -89,9 +89,9 @@ class WebSockets:
         return None if session is None else Client(key, session.owner, session.secure)
 
     def of_principal(self, principal: Principal) -> Client | None:
-        """The session that ``principal`` signs for, also one that is over and still remembered, or None."""
+        """The session that ``principal`` signs for, if it is not over."""
         session = self._sessions.state.sessions.get(principal)
-        return None if session is None else self.find(session.client_key)
+        return None if session is None or session.closed_ns is not None else self.find(session.client_key)
 
     def of_owner(self, owner: Principal) -> tuple[Client, ...]:
         """All sessions of a user that are not over."""

@@ -12,15 +12,17 @@ from .chat import Chat
 from .counter import Counter
 from .echo import Echo
 from .relay import Relay
+from .sealed_room import SealedRoom
 from .ticker import Ticker
 
-__all__ = ["SAMPLES", "Chat", "Counter", "Echo", "Relay", "Ticker"]
+__all__ = ["SAMPLES", "Chat", "Counter", "Echo", "Relay", "SealedRoom", "Ticker"]
 
 SAMPLES: Final[Mapping[str, type[Canister]]] = MappingProxyType(
     {
         "echo": Echo,
         "echo-omnia": Echo.configured(profiles=frozenset({"omnia"})),
         "chat": Chat,
+        "sealed-room": SealedRoom,
         "ticker": Ticker,
         "relay": Relay,
         "counter": Counter,
