@@ -106,7 +106,7 @@ SMALL_ARGUMENT_BYTES: Final = 8 << 10  # of every argument that carries no conte
 
 # payload protection
 MAX_RATCHET_STEPS: Final = 4_096  # keys passed over for one message; ours: four times what a client may have queued
-MAX_HOP_CHAINS: Final = 64  # attaches whose receiving keys are kept, and offers of a client that may have been taken; ours
+MAX_HOP_CHAINS: Final = 64  # attaches whose keys are kept: for receiving, and of opens not answered; ours
 MAX_ROOM_SENDERS: Final = 10_000  # members whose counters a receiver keeps; ours
 HPKE_KEY_LIFETIME_NS: Final = 86_400 * NS_PER_S  # a canister's key until it is replaced; spec [R37]
 HPKE_KEY_GRACE_NS: Final = 900 * NS_PER_S  # a replaced key until it is forgotten; spec [R37]

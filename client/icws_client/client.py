@@ -15,12 +15,13 @@ from icws_client.connection import Connection
 from icws_client.evidence import EvidenceFolder
 from icws_client.http import HttpClient
 from icws_client.identities import as_identity, generate
-from icws_client.options import Options
+from icws_client.options import SUITES, Options, Payload
 from icws_client.persistence import SessionFile
 from icws_client.root_key import RootKey, as_root_key
 from icws_secure.errors import MisuseError, Reason
 from icws_secure.limits import NS_PER_S
-from icws_secure.session.client import ClientConfig, ClientSession, Event, Profile, SendVia
+from icws_secure.payload import SuiteName, is_weaker
+from icws_secure.session.client import ClientConfig, ClientSession, Event, Profile, SendVia, SuiteChannel
 from icws_secure.wire.principal import Principal
 
 __all__ = ["connect"]
@@ -53,6 +54,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         profile: ``secure``, or ``omnia`` for canisters that speak only the older protocol. There is no fallback from
             one to the other.
         send_via: messages go through the ``gateway``, or to the IC by ``direct`` call.
+        payload: how content is protected (secure profile): ``none``; ``hpke``, which hides it from gateways and the
+            network; ``vetkd``, which hides it from the replicas too, end to end between a room's members: see
+            :mod:`icws_client.rooms`. Of what the canister certifies that it offers, the strongest up to this is taken.
+        minimum: the weakest protection to go on with; None for ``payload`` itself. Nothing weaker is ever taken.
         gateway_principal: with one gateway: the principal that it must name.
         codec: between the application's values and bytes; None for bytes.
         expires_at_ns: wished end of the session, nanoseconds since the Unix epoch; the canister and the identity's
@@ -73,6 +78,7 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
 
     Raises:
         MisuseError: arguments that are wrong or do not fit together.
+        PayloadViolation: the canister offers no protection that is strong enough (``SuiteTooWeak``).
         RegistrationViolation: the registration's answer was not certified, not for this request, or not acceptable.
         Refused, CanisterRejected: the canister or the IC refused.
         TrustUnavailable: the clock is wrong.
@@ -112,6 +118,8 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         root_key: RootKey | bytes | None = None,
         profile: Profile = "secure",
         send_via: SendVia = "gateway",
+        payload: Payload = "none",
+        minimum: Payload | None = None,
         gateway_principal: Principal | str | None = None,
         expires_at_ns: int | None = None,
         open_timeout: float = 60.0,
@@ -145,6 +153,11 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             give_up_ns=None if give_up is None else _nanoseconds(give_up),
             persist=state_file is not None,
         )
+        self._suites = _suites(payload, minimum)
+        if self._suites is not None:
+            if profile == "omnia":
+                raise MisuseError("the omnia profile has no payload protection", reason=Reason.UNSUPPORTED)
+            self._config = replace(self._config, minimum_suite=self._suites[1].value)
         self._identity = None if identity is None else as_identity(identity)
         self._root_key = as_root_key(root_key)
         self._codec: Codec[Any] = BYTES if codec is None else codec
@@ -188,7 +201,12 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         saved = None if file is None else file.load()
         # A session that is resumed needs its owner only if it is told one; a new one would be a stranger to it.
         owner = generate() if self._identity is None and saved is None else self._identity
-        session = ClientSession(self._config, owner=owner, root_key=self._root_key, entropy=os.urandom, saved=saved)
+        config = self._config
+        if self._suites is not None:
+            strongest, minimum = self._suites
+            channel = SuiteChannel(config.canister_id, strongest=strongest, minimum=minimum, entropy=os.urandom)
+            config = replace(config, channel=channel)
+        session = ClientSession(config, owner=owner, root_key=self._root_key, entropy=os.urandom, saved=saved)
         return Connection(
             session,
             HttpClient(self._ic_url, ssl_context=self._ssl),
@@ -199,6 +217,19 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             file=file,
             ssl_context=self._ssl,
         )
+
+
+def _suites(payload: Payload, minimum: Payload | None) -> tuple[SuiteName, SuiteName] | None:
+    """Return the strongest and the weakest suite to take, None for no protection.
+
+    Raises:
+        MisuseError: they are not suites, or the minimum is stronger than what is asked for.
+    """
+    strongest, weakest = SUITES.get(payload), SUITES.get(payload if minimum is None else minimum)
+    # [ICWS-PAY-012]
+    if strongest is None or weakest is None or is_weaker(strongest, weakest):
+        raise MisuseError("payload and minimum are none, hpke or vetkd, in this order", requirement="ICWS-PAY-012")
+    return None if strongest is SuiteName.NONE else (strongest, weakest)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
-from typing import TypedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Literal, TypedDict
 
 from icws_client.root_key import RootKey
+from icws_secure.payload import SuiteName
 from icws_secure.session.client import ClientConfig, Event, Profile, SendVia
 from icws_secure.wire.principal import Principal
 
-__all__ = ["Options"]
+__all__ = ["SUITES", "Options", "Payload"]
+
+Payload = Literal["none", "hpke", "vetkd"]
+"""How content is protected: not at all, from gateways, from gateways and replicas."""
+
+SUITES: Final[Mapping[Payload, SuiteName]] = MappingProxyType(
+    {"none": SuiteName.NONE, "hpke": SuiteName.HPKE, "vetkd": SuiteName.VETKD}
+)
+"""The suites by their short names."""
 
 
 class Options(TypedDict, total=False):
@@ -22,6 +32,8 @@ class Options(TypedDict, total=False):
     root_key: RootKey | bytes | None
     profile: Profile
     send_via: SendVia
+    payload: Payload
+    minimum: Payload | None
     gateway_principal: Principal | str | None
     expires_at_ns: int | None
     open_timeout: float

@@ -141,6 +141,11 @@ class ClientSession:
         return self._core.identity.principal
 
     @property
+    def canister_id(self) -> Principal:
+        """The canister."""
+        return self._core.config.canister_id
+
+    @property
     def client_key(self) -> ClientKey:
         """The session's name at the canister; fixed for the life of a secure session."""
         return self._core.client_key
