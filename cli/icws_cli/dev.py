@@ -24,6 +24,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 DEFAULT_CANISTERS: Final = ("echo", "chat", "ticker")
 
+LogLevel = Literal["info", "warning"]
+
 
 @app.command()
 def main(
@@ -45,7 +47,7 @@ def main(
         replica_config = ReplicaConfig(
             seed=None if seed is None else hashlib.sha256(seed.encode()).digest(), block_time_ms=block_time_ms
         )
-        log_level = "info" if verbose else "warning"
+        log_level: LogLevel = "info" if verbose else "warning"
         asyncio.run(_serve(tuple(canister or DEFAULT_CANISTERS), replica, gateway, replica_config, rtt_ms, log_level))
     except IcwsError as error:
         typer.echo(f"icws dev: {error}", err=True)
@@ -61,7 +63,7 @@ async def _serve(
     gateway_address: str,
     config: ReplicaConfig,
     rtt_ms: float,
-    log_level: Literal["info", "warning"],
+    log_level: LogLevel,
 ) -> None:
     host, _, port = replica_address.rpartition(":")
     if not host or not port.isdecimal():
