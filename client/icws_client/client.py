@@ -78,7 +78,8 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
 
     Raises:
         MisuseError: arguments that are wrong or do not fit together.
-        PayloadViolation: the canister offers no protection that is strong enough (``SuiteTooWeak``).
+        PayloadViolation: the canister offers no protection that is strong enough (``SuiteTooWeak``); where the canister
+            says so first, it is Refused with that code.
         RegistrationViolation: the registration's answer was not certified, not for this request, or not acceptable.
         Refused, CanisterRejected: the canister or the IC refused.
         TrustUnavailable: the clock is wrong.

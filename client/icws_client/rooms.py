@@ -26,7 +26,7 @@ from typing import Final, TypeAlias
 from icws_client.agent import Agent
 from icws_client.connection import Connection
 from icws_client.exceptions import ConnectionClosed, ConnectionClosedOK
-from icws_secure.errors import MisuseError, PayloadViolation, Reason, Refused
+from icws_secure.errors import CanisterRejected, MisuseError, PayloadViolation, Reason, Refused
 from icws_secure.payload import (
     Room,
     RoomDelivery,
@@ -148,6 +148,7 @@ class Rooms:
 
         Raises:
             Refused: the canister's refusal, such as ``NotMember`` or ``Budget``.
+            CanisterRejected: the same without words: a canister need not execute what strangers ask.
             PayloadViolation: what it answered is not the room's vetKey.
         """
         reply = decode_room_key_result(
@@ -198,7 +199,7 @@ class Rooms:
 
         Raises:
             PayloadViolation: a message that does not open, which is over with this; the next call gives the next.
-            Refused: a new epoch's key was refused: the room is left.
+            Refused, CanisterRejected: a new epoch's key was refused: the room is left.
             ConnectionClosed: the session is over.
         """
         while True:
@@ -229,7 +230,7 @@ class Rooms:
             case RoomEpoch(room, epoch) if epoch > joined.sender.keys.room.epoch:
                 try:
                     await self.join(room)
-                except Refused:
+                except (Refused, CanisterRejected):
                     self.leave(room)
                     raise
         return message
