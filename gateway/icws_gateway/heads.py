@@ -24,7 +24,7 @@ from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
 from .node_keys import NodeSignatures
 from .pruned_witness import PrunedWitness
-from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed_root
+from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed
 
 __all__ = ["HeadRelay"]
 
@@ -137,7 +137,7 @@ class HeadRelay:
         if audit.cert is None or audit.tree is None:
             raise ReplicaFault("certificate", "an audit without a certificate")
         data = ReplyChecker(canister, self._gateway).certified_data(audit.cert)
-        return audit.cert, PrunedWitness(witnessed_root(audit.tree, data))
+        return audit.cert, witnessed(audit.tree, data)
 
 
 def _batches(clients: Iterable[Recipient]) -> list[list[Recipient]]:

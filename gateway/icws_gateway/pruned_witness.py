@@ -1,69 +1,105 @@
-"""A witness that is shown in parts, quickly: each client of a poll gets the path of its own messages only.
+"""A witness that is checked once and shown in parts, quickly: each client of a poll gets the path of its own messages.
 
-Pruning a tree anew for every client costs more than everything else that the gateway does for a message. Here the tree
-is walked once; after that a part of it is put together from encoded pieces, in a few steps. What it gives is the
-encoding of what :func:`icws_secure.wire.hashtree.prune` gives for the same paths.
+Decoding a poll's witness, checking it and pruning it anew for every client used to cost more than everything else that
+the gateway does for a message. Here the bytes are walked once, which gives the root hash, the certainty that the tree
+is well formed, and encoded pieces of which a part of it is put together in a few steps. What is accepted, the root hash
+and the parts are those of :mod:`icws_secure.wire.hashtree` (``decode_tree``, ``check_well_formed``, ``prune``); a test
+compares them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Final
 
-from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode_head
-from icws_secure.wire.hashtree import EMPTY, Fork, HashTree, Labeled, Leaf, Pruned
+from icws_secure.errors import CertificateError, DecodeError, Reason
+from icws_secure.limits import MAX_LABEL_BYTES, MAX_TREE_DEPTH, MAX_TREE_NODES, MAX_WITNESS_BYTES
+from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode_head, read_head
 
-__all__ = ["NOTHING", "PrunedWitness"]
+__all__ = ["NOTHING", "Path", "PrunedWitness"]
 
 _BYTES: Final = 2  # CBOR's major type of byte strings
+_EMPTY: Final = b"\x81\x00"
 _FORK: Final = b"\x83\x01"
 _LABELED: Final = b"\x83\x02"
 _LEAF: Final = b"\x82\x03"
-_PRUNED: Final = b"\x82\x04\x58\x20"
-_EMPTY: Final = b"\x81\x00"
+_PRUNED: Final = b"\x82\x04"
+_DIGEST_BYTES: Final = 32
+_HIDDEN: Final = _PRUNED + encode_head(_BYTES, _DIGEST_BYTES)
 _MOST_JOINED: Final = 4_096  # bytes of head and tail up to which pieces are joined; keeps the work linear in the tree
+_EMPTY_DIGEST: Final = sha256(b"\x11ic-hashtree-empty").digest()
 
 Path = tuple[bytes, ...]
+"""Labels from the root to a leaf."""
 
 
 class _Piece:
     """A node, or a run of nodes on the way to one, with what encoding a part of it needs.
 
     Attributes:
-        first: index of its first leaf.
+        digest: of the node, 32 bytes.
         hidden: its encoding when nothing of it is shown.
-        head: its encoding otherwise, up to its children.
+        leaves: how many leaves are below it.
+        first: index of its first leaf.
+        head: its encoding when something of it is shown, up to its children.
         tail: what follows its children.
         children: one, or the two sides of a fork that both have leaves; a leaf has none.
+        items: how many nodes it is in its level, as far as one can see; forks are not counted.
+        alone: it is, or holds in its level, a leaf, which must be alone there.
+        low: its first label in its level, None if it has none.
+        high: its last label in its level.
     """
 
-    __slots__ = ("children", "first", "has_leaf", "head", "hidden", "tail")
+    __slots__ = (
+        "alone", "children", "digest", "first", "head", "hidden", "high", "items", "leaves", "low", "tail",
+    )  # fmt: skip
 
-    def __init__(
-        self, first: int, hidden: bytes, head: bytes, tail: bytes = b"", children: tuple[_Piece, ...] = ()
-    ) -> None:
-        self.first = first
+    def __init__(self, digest: bytes, hidden: bytes, first: int) -> None:
+        self.digest = digest
         self.hidden = hidden
-        self.head = head
-        self.tail = tail
-        self.children = children
-        self.has_leaf = head is not hidden
+        self.first = first
+        self.leaves = 0
+        self.head = self.tail = b""
+        self.children: tuple[_Piece, ...] = ()
+        self.items = 1
+        self.alone = False
+        self.low: bytes | None = None
+        self.high: bytes | None = None
+
+    def enclose(self, below: _Piece, head: bytes, tail: bytes) -> None:
+        """Makes this the node around ``below``, joined with it unless that gets long."""
+        self.leaves, self.first = below.leaves, below.first
+        if len(head) + len(below.head) + len(below.tail) + len(tail) > _MOST_JOINED:
+            self.head, self.tail, self.children = head, tail, (below,)
+        elif below.children:
+            self.head, self.tail, self.children = head + below.head, below.tail + tail, below.children
+        else:
+            self.head = head + below.head + tail
 
 
 class PrunedWitness:
     """The parts of a witness.
 
     Args:
-        tree: well formed, and of a root hash that was compared.
+        data: a hash tree in CBOR, with or without a self-describe tag.
+
+    Attributes:
+        digest: its root hash, 32 bytes. Nothing it shows means anything before that is compared.
+
+    Raises:
+        DecodeError: it is not a tree of the exact form, passes a limit, or is followed by more bytes.
+        CertificateError: it is not well formed.
     """
 
-    __slots__ = ("_indexes", "_root", "_values")
+    __slots__ = ("_indexes", "_root", "_values", "digest")
 
-    def __init__(self, tree: HashTree) -> None:
+    def __init__(self, data: bytes) -> None:
         self._indexes: dict[Path, int] = {}
         self._values: list[bytes] = []
-        self._root = self._walk(tree)
+        self._root = self._read(data)
+        self.digest = self._root.digest
 
     def value(self, path: Path) -> bytes | None:
         """The leaf at a path, None if the witness shows none there."""
@@ -74,7 +110,7 @@ class PrunedWitness:
         """The encoded tree with the leaves at these paths and digests for the rest. Paths without a leaf are left
         out."""
         indexes = self._indexes
-        return self._encode(sorted(indexes[path] for path in paths if path in indexes))
+        return self._encode(sorted([indexes[path] for path in paths if path in indexes]))
 
     def _encode(self, wanted: Sequence[int]) -> bytes:
         out = [SELF_DESCRIBE_TAG]
@@ -91,7 +127,8 @@ class PrunedWitness:
             out.append(piece.head)
             children = piece.children
             if children:
-                ahead.append(piece.tail)
+                if piece.tail:
+                    ahead.append(piece.tail)
                 if len(children) == 2:
                     middle = bisect_left(wanted, children[1].first, start, stop)
                     ahead.append((children[1], middle, stop))
@@ -99,59 +136,126 @@ class PrunedWitness:
                 ahead.append((children[0], start, stop))
         return b"".join(out)
 
-    def _walk(self, tree: HashTree) -> _Piece:
-        """Numbers the leaves from left to right and makes the pieces from the leaves up."""
-        done: list[_Piece] = []
-        # each fork and label comes twice: first its children are put ahead of it, then they are done
-        ahead: list[tuple[HashTree, Path, bool]] = [(tree, (), False)]
-        while ahead:
-            node, path, below_done = ahead.pop()
-            if isinstance(node, Fork):
-                if below_done:
-                    right = done.pop()
-                    left = done.pop()
-                    done.append(_fork(node, left, right))
-                else:
-                    ahead += ((node, path, True), (node.right, path, False), (node.left, path, False))
-            elif isinstance(node, Labeled):
-                if below_done:
-                    head = _LABELED + encode_head(_BYTES, len(node.label)) + node.label
-                    done.append(_around(_PRUNED + node.digest, head, done.pop(), b""))
-                else:
-                    ahead += ((node, path, True), (node.tree, (*path, node.label), False))
-            elif isinstance(node, Leaf):
-                done.append(self._leaf(node, path))
+    def _read(self, data: bytes) -> _Piece:
+        """Walks the bytes; numbers the leaves from left to right and makes the pieces from the leaves up."""
+        if len(data) > MAX_WITNESS_BYTES:
+            raise _malformed("it is too long", Reason.TOO_LARGE)
+        offset = 3 if data.startswith(SELF_DESCRIBE_TAG) else 0
+        end, nodes = len(data), 0
+        path: Path = ()
+        # What is open above the node at hand: the label of a labelled node, None for a fork whose left side is being
+        # read, the left side of a fork whose right side is.
+        above: list[bytes | _Piece | None] = []
+        while True:
+            nodes += 1
+            if nodes > MAX_TREE_NODES or len(above) > MAX_TREE_DEPTH:
+                raise _malformed("it is too large", Reason.TOO_DEEP if nodes <= MAX_TREE_NODES else Reason.TOO_MANY)
+            head = data[offset : offset + 2]
+            offset += 2
+            if head == _FORK:
+                above.append(None)
+                continue
+            if head == _EMPTY:
+                piece = _Piece(_EMPTY_DIGEST, _EMPTY, len(self._values))
+                piece.items = 0
             else:
-                hidden = _PRUNED + node.digest if isinstance(node, Pruned) else _EMPTY
-                done.append(_Piece(len(self._values), hidden, hidden))
-        return done[0]
+                blob, offset = _read_blob(data, offset, end)
+                if head == _LABELED:
+                    if len(blob) > MAX_LABEL_BYTES:
+                        raise _malformed("a label is too long", Reason.TOO_LARGE)
+                    above.append(blob)
+                    path = (*path, blob)
+                    continue
+                if head == _PRUNED:
+                    if len(blob) != _DIGEST_BYTES:
+                        raise _malformed("a digest has another length")
+                    piece = _Piece(blob, _HIDDEN + blob, len(self._values))
+                elif head == _LEAF:
+                    piece = self._leaf(blob, path)
+                else:
+                    raise _malformed("a node is of no known kind")
+            while above:
+                top = above[-1]
+                if top is None:
+                    above[-1] = piece
+                    break
+                above.pop()
+                if isinstance(top, bytes):
+                    path = path[:-1]
+                    piece = _labeled(top, piece)
+                else:
+                    piece = _fork(top, piece)
+            else:
+                if offset != end:
+                    raise _malformed("more bytes follow", Reason.TRAILING_BYTES)
+                return piece
 
-    def _leaf(self, node: Leaf, path: Path) -> _Piece:
+    def _leaf(self, value: bytes, path: Path) -> _Piece:
+        digest = sha256(b"\x10ic-hashtree-leaf" + value).digest()
         index = len(self._values)
+        piece = _Piece(digest, _HIDDEN + digest, index)
+        piece.leaves, piece.alone = 1, True
+        piece.head = _LEAF + encode_head(_BYTES, len(value)) + value
         self._indexes[path] = index
-        self._values.append(node.value)
-        return _Piece(index, _PRUNED + node.digest, _LEAF + encode_head(_BYTES, len(node.value)) + node.value)
+        self._values.append(value)
+        return piece
 
 
-def _fork(node: Fork, left: _Piece, right: _Piece) -> _Piece:
-    hidden = _PRUNED + node.digest
-    if not right.has_leaf:
-        return _around(hidden, _FORK, left, right.hidden)
-    if not left.has_leaf:
-        return _around(hidden, _FORK + left.hidden, right, b"")
-    return _Piece(left.first, hidden, _FORK, b"", (left, right))
+def _labeled(label: bytes, below: _Piece) -> _Piece:
+    digest = sha256(b"\x13ic-hashtree-labeled" + label + below.digest).digest()
+    piece = _Piece(digest, _HIDDEN + digest, below.first)
+    piece.low = piece.high = label
+    if below.leaves:
+        piece.enclose(below, _LABELED + encode_head(_BYTES, len(label)) + label, b"")
+    return piece
 
 
-def _around(hidden: bytes, head: bytes, below: _Piece, tail: bytes) -> _Piece:
-    """What encloses one piece, joined with it unless that gets long."""
-    if not below.has_leaf:
-        return _Piece(below.first, hidden, hidden)
-    if len(head) + len(below.head) + len(below.tail) + len(tail) > _MOST_JOINED:
-        return _Piece(below.first, hidden, head, tail, (below,))
-    if not below.children:
-        return _Piece(below.first, hidden, head + below.head + tail)
-    return _Piece(below.first, hidden, head + below.head, below.tail + tail, below.children)
+def _fork(left: _Piece, right: _Piece) -> _Piece:
+    digest = sha256(b"\x10ic-hashtree-fork" + left.digest + right.digest).digest()
+    piece = _Piece(digest, _HIDDEN + digest, left.first)
+    piece.items = left.items + right.items
+    piece.alone = left.alone or right.alone
+    # [ICWS-GWY-007] each join of two sides is checked, so the whole level is: labels increase, and a leaf is alone
+    if piece.alone and piece.items > 1:
+        raise _not_well_formed("a leaf stands beside other nodes")
+    if left.high is not None and right.low is not None and left.high >= right.low:
+        raise _not_well_formed("labels are out of order, or one stands twice")
+    piece.low = left.low if left.low is not None else right.low
+    piece.high = right.high if right.high is not None else left.high
+    if left.leaves and right.leaves:
+        piece.leaves = left.leaves + right.leaves
+        piece.head, piece.children = _FORK, (left, right)
+    elif left.leaves:
+        piece.enclose(left, _FORK, right.hidden)
+    elif right.leaves:
+        piece.enclose(right, _FORK + left.hidden, b"")
+    return piece
 
 
-NOTHING: Final = PrunedWitness(EMPTY)
+def _read_blob(data: bytes, offset: int, end: int) -> tuple[bytes, int]:
+    if offset >= end:
+        raise _malformed("it ends too early")
+    length = data[offset] - 0x40
+    offset += 1
+    if not 0 <= length < 24:
+        major, length, offset = read_head(data, offset - 1, what="a hash tree")
+        if major != _BYTES:
+            raise _malformed("a label, value or digest is not a byte string")
+    stop = offset + length
+    if stop > end:
+        raise _malformed("it ends too early")
+    return data[offset:stop], stop
+
+
+def _malformed(why: str, reason: Reason = Reason.MALFORMED) -> DecodeError:
+    return DecodeError(f"this is not a hash tree: {why}", reason=reason, requirement="ICWS-LIB-006")
+
+
+def _not_well_formed(why: str) -> CertificateError:
+    return CertificateError(
+        f"a hash tree is not well formed: {why}", reason=Reason.TREE_NOT_WELL_FORMED, requirement="ICWS-LIB-008"
+    )
+
+
+NOTHING: Final = PrunedWitness(_EMPTY)
 """The witness of an answer without messages."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from icws_secure.errors import IcwsError
 from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode
 from icws_secure.wire.certificate import Certificate, decode_certificate
-from icws_secure.wire.hashtree import Found, HashTree, check_well_formed, decode_tree, lookup
+from icws_secure.wire.hashtree import Found, lookup
 from icws_secure.wire.interface import ClientKey, OutputMessage, decode_get_messages_result
 from icws_secure.wire.leb128 import decode_unsigned_exact
 from icws_secure.wire.message import (
@@ -30,7 +31,7 @@ from icws_secure.wire.refusal import Refusal
 
 from .pruned_witness import NOTHING, PrunedWitness
 
-__all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed_root"]
+__all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed"]
 
 _MAX_MESSAGES: Final = 1_000  # of one reply; canisters send 50
 _KNOWN_CERTIFICATES: Final = 32  # decoded certificates that are kept; a block's polls share one
@@ -132,7 +133,7 @@ class ReplyChecker:
         if len(result.messages) > _MAX_MESSAGES:
             raise ReplicaFault("too_many", "a poll brought too many messages")
         statement = self._statement(result.cert)
-        witness = PrunedWitness(witnessed_root(result.tree, statement.certified_data))
+        witness = witnessed(result.tree, statement.certified_data)
         messages = tuple(self._message(message, witness) for message in result.messages)
         return CheckedReply(messages, not result.is_end_of_queue, result.cert, witness, statement.time_ns)
 
@@ -187,15 +188,14 @@ class ReplyChecker:
             raise ReplicaFault("addressee", "a message is addressed to another client than its own")
 
 
-def witnessed_root(tree: bytes, certified_data: bytes) -> HashTree:
-    """Decodes a witness whose root hash must be the certified data.
+def witnessed(tree: bytes, certified_data: bytes) -> PrunedWitness:
+    """A witness whose root hash must be the certified data.
 
     Raises:
         ReplicaFault: malformed, not well formed, or of another root.
     """
     try:
-        witness = decode_tree(tree)
-        check_well_formed(witness)
+        witness = PrunedWitness(tree)
     except IcwsError as error:
         raise ReplicaFault("witness", error.message) from error
     # [ICWS-GWY-007]
@@ -209,16 +209,19 @@ _KEY_HEADS: Final = tuple(
     for tag in (SELF_DESCRIBE_TAG, b"")
     for entries in (5, 6)
 )
-_NONCE_NAME: Final = encode("client_nonce")
 
 
 def _starts_with_key(content: bytes, key: ClientKey) -> bool:
     """Whether the content begins as every canister that we know encodes it; the decoder settles the rest."""
-    tail = encode(key.client_principal.raw) + _NONCE_NAME + encode(key.client_nonce)
     for head in _KEY_HEADS:
         if content.startswith(head):
-            return content.startswith(tail, len(head))
+            return content.startswith(_encoded_key(key.client_principal.raw, key.client_nonce), len(head))
     return False
+
+
+@lru_cache(maxsize=16_384)
+def _encoded_key(principal: bytes, nonce: int) -> bytes:
+    return encode(principal) + encode("client_nonce") + encode(nonce)
 
 
 def _read_certificate(data: bytes, canister: Principal) -> _Statement:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icws_gateway.pruned_witness import NOTHING, PrunedWitness
+from icws_secure.errors import CertificateError, DecodeError
 from icws_secure.wire.hashtree import (
     EMPTY,
     Fork,
@@ -16,6 +17,7 @@ from icws_secure.wire.hashtree import (
     Labeled,
     Leaf,
     Pruned,
+    check_well_formed,
     decode_tree,
     encode_tree,
     list_labels,
@@ -39,16 +41,17 @@ def test_any_part_is_what_prune_gives(data):
     total = data.draw(st.integers(1, 80))
     first = data.draw(st.integers(0, total - 1))
     tree, paths = witness_of(total, range(first, min(total, first + 50)))
-    witness = decode_tree(encode_tree(tree.witness(paths)))
+    encoded = encode_tree(tree.witness(paths))
+    witness = decode_tree(encoded)
     wanted = data.draw(st.lists(st.sampled_from(paths), min_size=1, unique=True))
-    part = PrunedWitness(witness).show(wanted)
+    part = PrunedWitness(encoded).show(wanted)
     assert part == encode_tree(prune(witness, wanted))
     assert decode_tree(part).digest == tree.digest()
 
 
 def test_part_shows_nothing_but_what_was_asked_for():
     tree, paths = witness_of(60, range(10, 40))
-    witness = PrunedWitness(tree.witness([*paths, (b"icws",)]))
+    witness = PrunedWitness(encode_tree(tree.witness([*paths, (b"icws",)])))
     part = decode_tree(witness.show([paths[3], paths[7]]))
     assert list_labels(part, ()) == (b"websocket",)
     assert list_labels(part, (b"websocket",)) == (paths[3][1], paths[7][1])
@@ -56,7 +59,7 @@ def test_part_shows_nothing_but_what_was_asked_for():
 
 def test_values_are_found_by_path():
     tree, paths = witness_of(20, range(5, 9))
-    witness = PrunedWitness(tree.witness(paths))
+    witness = PrunedWitness(encode_tree(tree.witness(paths)))
     assert witness.value(paths[0]) == b"leaf 5"
     assert witness.value((b"websocket", b"key 00001")) is None
     assert witness.value((b"websocket",)) is None
@@ -69,20 +72,74 @@ def test_odd_shapes():
         Fork(EMPTY, Fork(EMPTY, Labeled(b"a", Leaf(b"x" * 5_000)))),
         Fork(Labeled(b"b", pruned), Fork(pruned, Labeled(b"c", Labeled(b"d", Leaf(b""))))),
     )
-    witness = PrunedWitness(tree)
+    witness = PrunedWitness(encode_tree(tree))
     for wanted in ([(b"a",)], [(b"c", b"d")], [(b"a",), (b"c", b"d")], []):
         part = decode_tree(witness.show(wanted))
         assert part.digest == tree.digest
         for path in ((b"a",), (b"c", b"d")):
             assert isinstance(lookup(part, path), Found) == (path in wanted)
-    assert PrunedWitness(Leaf(b"x")).show([()]) == encode_tree(Leaf(b"x"))
+    assert PrunedWitness(encode_tree(Leaf(b"x"))).show([()]) == encode_tree(Leaf(b"x"))
 
 
 def test_hostile_depth_costs_time_in_proportion_to_size():
     tree = Labeled(b"m", Leaf(b"v" * 1_000))
     for _ in range(1_000):
         tree = Fork(tree, Pruned(bytes(32)))
+    encoded = encode_tree(tree)
     started = time.process_time()
-    part = PrunedWitness(tree).show([(b"m",)])
+    part = PrunedWitness(encoded).show([(b"m",)])
     assert time.process_time() - started < 0.5
     assert part == encode_tree(tree)
+
+
+TREES = st.recursive(
+    st.just(EMPTY) | st.builds(Leaf, st.binary(max_size=3)) | st.builds(Pruned, st.binary(min_size=32, max_size=32)),
+    lambda below: st.builds(Fork, below, below) | st.builds(Labeled, st.binary(max_size=2), below),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TREES)
+def test_any_tree_is_judged_as_the_library_judges_it(tree):
+    encoded = encode_tree(tree)
+    try:
+        check_well_formed(tree)
+    except CertificateError:
+        with pytest.raises(CertificateError, match="TreeNotWellFormed"):
+            PrunedWitness(encoded)
+    else:
+        assert PrunedWitness(encoded).digest == tree.digest
+        assert decode_tree(PrunedWitness(encoded).show([])).digest == tree.digest
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_any_bytes_are_judged_as_the_library_judges_them(data):
+    tree, paths = witness_of(30, range(5, 9))
+    encoded = encode_tree(tree.witness(paths), self_described=data.draw(st.booleans()))
+    at = data.draw(st.integers(0, len(encoded)))
+    changed = encoded[:at] + data.draw(st.binary(max_size=3)) + encoded[at + data.draw(st.integers(0, 2)) :]
+    try:
+        decoded = decode_tree(changed)
+        check_well_formed(decoded)
+    except (CertificateError, DecodeError) as error:
+        with pytest.raises(type(error)):
+            PrunedWitness(changed)
+    else:
+        assert PrunedWitness(changed).digest == decoded.digest
+
+
+def test_limits_are_those_of_the_library():
+    for bomb in (
+        b"\x83\x01" * 2_000 + b"\x81\x00" * 2_001,
+        b"\x83\x02\x41a" * 2_000 + b"\x81\x00",
+        b"\x83\x02\x59\x02\x00" + bytes(512) + b"\x81\x00",
+        b"\x82\x03\x5a\xff\xff\xff\xff",
+        b"\x83\x01",
+        b"",
+        b"\x81\x00" * 2,
+        b"\x82\x03" + b"\x5a\x00\x11\x00\x00" + bytes(0x110000),
+    ):
+        with pytest.raises(DecodeError):
+            PrunedWitness(bomb)

@@ -218,3 +218,31 @@ def test_whatever_replicas_say_delivery_is_in_order_and_once(data):
     while len(driver.out) < length:
         driver.poll(cursor.position, entries(*list(range(cursor.position, length))[:page]))
     assert driver.out == list(range(length))
+
+
+def messages_in(seconds: float, *, most_ahead: int, round_trip: float = 0.15, page: int = 50) -> int:
+    """Polls a queue without end in virtual time, as the poller does; gives how many messages were delivered."""
+    driver = Driver(most_ahead)
+    cursor = driver.cursor
+    under_way: list[tuple[float, int]] = []
+    now = 0.0
+    while now < seconds:
+        wanted = [] if cursor.asked_at(cursor.position) else [cursor.position]
+        for nonce in wanted:
+            cursor.started(nonce)
+            under_way.append((now + round_trip, nonce))
+        while (ahead := cursor.next_ahead()) is not None:
+            cursor.started(ahead)
+            under_way.append((now + round_trip, ahead))
+        under_way.sort()
+        now, nonce = under_way.pop(0)
+        runs = cursor.received(nonce, object(), entries(*range(nonce, nonce + page)), more=True)
+        driver.out += delivered(runs)
+    assert driver.out == list(range(len(driver.out)))
+    return len(driver.out)
+
+
+def test_polls_ahead_carry_ten_times_what_a_serial_poller_does():
+    serial = messages_in(5.0, most_ahead=1)
+    assert 1_500 <= serial <= 1_700
+    assert messages_in(5.0, most_ahead=16) >= 10 * serial
