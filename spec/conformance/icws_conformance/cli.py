@@ -1,0 +1,225 @@
+"""``icws conformance``: what an implementation holds to, and what it does not, with evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from icws_conformance.case import Case
+from icws_conformance.expected import read_expected
+from icws_conformance.reports import html_page, read_run, write_reports
+from icws_conformance.reports.terminal import Terminal
+from icws_conformance.requirements import requirements
+from icws_conformance.resources import data_path
+from icws_conformance.runner import Run, run_cases, select
+from icws_conformance.vectors.generate import check_folder, write_folder
+from icws_conformance.vectors.lint import lint_file
+from icws_conformance.vectors.program import split_command
+from icws_conformance.vectors.target import VectorTarget
+from icws_conformance.vectors.vector import read_vectors
+from icws_conformance.verdict import ExitCode
+from icws_secure.errors import IcwsError, MisuseError, TransportError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Test an implementation against the specification.",
+    epilog="Exit codes: 0 conforms, 1 fails, 2 misuse, 3 inconclusive, 4 the implementation does not start.",
+)
+
+LIBRARY: Final = (sys.executable, "-m", "icws_conformance.drivers.library")
+
+CaseOption = Annotated[list[str] | None, typer.Option("--case", help="Only this case; * stands for anything.")]
+RequirementOption = Annotated[list[str] | None, typer.Option("--requirement", help="Only cases of this requirement.")]
+ExpectedOption = Annotated[Path | None, typer.Option("--expected", help="TOML file of expected failures.")]
+ReportOption = Annotated[Path | None, typer.Option("--report", help="Folder for JSON, JUnit and HTML.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the implementation in the reports.")]
+ListOption = Annotated[bool, typer.Option("--list", help="List the cases and their requirements; run nothing.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what passed, too.")]
+
+
+@app.command()
+def vectors(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of vectors. Default: the published ones.")] = None,
+    start: Annotated[str | None, typer.Option(help="Program under test. Default: this library.")] = None,
+    strict: Annotated[
+        bool | None, typer.Option(help="Whether reasons of refusals are compared. Default: for this library.")
+    ] = None,
+    case: CaseOption = None,
+    requirement: RequirementOption = None,
+    expected: ExpectedOption = None,
+    report: ReportOption = None,
+    name: NameOption = None,
+    listed: ListOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Play test vectors to a program that answers in JSON lines."""
+
+    async def run() -> Run | None:
+        paths = files or sorted(data_path("vectors").glob("*.json"))
+        found = [vector for path in paths for vector in read_vectors(path)]
+        words = list(LIBRARY) if start is None else split_command(start)
+        target = VectorTarget(words, strict=start is None if strict is None else strict)
+        cases = select(target.cases(found), case or (), requirement or ())
+        if listed:
+            _list(cases)
+            return None
+        async with target:
+            return await _play(
+                "vectors",
+                name or ("icws-secure" if start is None else start),
+                cases,
+                expected=None if expected is None else read_expected(expected),
+                at_once=1,
+                verbose=verbose,
+            )
+
+    _finish(run, report)
+
+
+@app.command("report")
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="JSON reports of runs.")],
+    html: Annotated[Path, typer.Option(help="The page to write.")],
+) -> None:
+    """Put several runs side by side on one page."""
+    try:
+        runs = [read_run(path) for path in files]
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(html_page(runs), encoding="utf-8")
+    except (IcwsError, OSError) as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+
+
+@app.command("requirements")
+def show_requirements(
+    role: Annotated[str | None, typer.Option(help="client, gateway, canister, library or payload.")] = None,
+) -> None:
+    """List the requirements, with the reason for each and the attack that it stops."""
+    table = Table("id", "level", "what it says", "why", "attack", show_lines=True)
+    for entry in requirements().values():
+        if role in (None, entry.role):
+            table.add_row(entry.id, entry.level, entry.title, entry.rationale, entry.attack)
+    Console().print(table)
+
+
+@app.command("lint")
+def lint(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of vectors. Default: the published ones.")] = None,
+) -> None:
+    """Check files of vectors against their schema and their own words."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        paths = files or sorted(data_path("vectors").glob("*.json"))
+        faults = [(path, fault) for path in paths for fault in lint_file(path)]
+    except IcwsError as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+    for path, fault in faults:
+        console.print(f"{path}: {fault}", markup=False)
+    if faults:
+        raise typer.Exit(ExitCode.FAILS)
+
+
+@app.command("generate")
+def generate(
+    folder: Annotated[Path, typer.Argument(help="Where the vectors go.")],
+    check: Annotated[bool, typer.Option("--check", help="Compare with what is there; write nothing.")] = False,
+) -> None:
+    """Write the project's vectors: the same bytes every time."""
+    try:
+        if not check:
+            write_folder(folder)
+        elif differing := check_folder(folder):
+            _stop(f"icws conformance: not as generated: {', '.join(differing)}", ExitCode.FAILS)
+    except (IcwsError, OSError) as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+
+
+# What the targets share ----------------------------------------------------------------------------------------------
+
+
+async def _play(
+    target: str,
+    implementation: str,
+    cases: Sequence[Case],
+    *,
+    expected: Mapping[str, str] | None,
+    at_once: int,
+    verbose: bool,
+) -> Run:
+    console = Console(highlight=False, soft_wrap=True)
+    with Terminal(console, len(cases), verbose=verbose) as shown:
+        run = await run_cases(
+            cases,
+            target=target,
+            implementation=implementation,
+            command=_command(),
+            expected=expected,
+            at_once=at_once,
+            progress=shown.result,
+        )
+    shown.summary(run)
+    return run
+
+
+def _command() -> str:
+    """The present command, without what is about reports or selects cases."""
+    words = ["icws", *(["conformance"] if "conformance" not in sys.argv[1:2] else []), *sys.argv[1:]]
+    dropped = ("--report", "--case", "--requirement")
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in dropped:
+            skip = True
+        elif not word.startswith(tuple(f"{name}=" for name in dropped)) and word not in ("-v", "--verbose"):
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def _list(cases: Sequence[Case]) -> None:
+    for entry in cases:
+        typer.echo(f"{entry.id}\t{' '.join(entry.requirements)}\t{entry.title}")
+
+
+def _finish(run: Callable[[], Awaitable[Run | None]], folder: Path | None) -> None:
+    """Run, write the reports, and exit as the verdicts say."""
+
+    async def whole() -> Run | None:
+        return await run()
+
+    try:
+        done = asyncio.run(whole())
+        if done is None:
+            return
+        if folder is not None:
+            for path in write_reports([done], folder):
+                typer.echo(f"written   {path}")
+    except MisuseError as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+    except TransportError as error:
+        _stop(f"icws conformance: {error}", ExitCode.UNREACHABLE)
+    except (IcwsError, OSError) as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+    raise typer.Exit(done.exit_code)
+
+
+def _stop(message: str, code: ExitCode) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app(prog_name="icws conformance")
