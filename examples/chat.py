@@ -24,8 +24,10 @@ async def listen(ws: Connection[dict[str, object]]) -> None:
 
 async def main(canister: str, gateways: list[str], ic_url: str, identity: str | None) -> None:
     owner = generate() if identity is None else load_pem(identity)
-    options = {"identity": owner, "ic_url": ic_url, "root_key": await fetch_root_key(ic_url)}
-    async with connect(gateways, canister_id=canister, codec=JSON, **options) as ws:
+    root_key = await fetch_root_key(ic_url)
+    async with connect(
+        gateways, canister_id=canister, identity=owner, codec=JSON, ic_url=ic_url, root_key=root_key
+    ) as ws:
         listening = asyncio.create_task(listen(ws))
         while text := await asyncio.to_thread(sys.stdin.readline):
             await ws.send({"text": text.rstrip("\n")})
