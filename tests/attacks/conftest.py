@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,24 +16,43 @@ from icws_canister_mock.canister import Client, WebSocketCanister
 from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
 from icws_canister_mock.replica.forge import forge_for
 from icws_client import ClientConfig, Connection, connect
-from icws_conformance.hostile import Attack, AttackEntry, HostileGateway, PassThrough
-from icws_conformance.hostile.catalogue import Profile, Scene, Stage
+from icws_conformance.hostile import Attack, HostileGateway, PassThrough
+from icws_conformance.hostile.catalogue import Play, Profile, Scene, Stage
 from icws_conformance.hostile.target import Kind, Target
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
-from icws_secure.errors import IcwsError
+from icws_secure.errors import IcwsError, Reason
 from icws_secure.limits import NS_PER_MS, NS_PER_S
-from icws_secure.session.client import Ended, GatewayLost
+from icws_secure.session.client import Attached, Ended, GatewayLost
 from icws_secure.wire.principal import Principal
 
 BEFORE, AFTER = 3, 4  # messages before an attack that begins later, and from then on
-LIMIT_S = 20.0
+LIMIT_S = 40.0
+AHEAD = 5  # plays begun before their test
+IMPATIENCE: dict[Reason, dict[str, Any]] = {
+    Reason.HANDSHAKE_TIMEOUT: {"handshake_timeout_ns": 1 * NS_PER_S},
+    Reason.OPEN_TIMEOUT: {"attach_timeout_ns": 2 * NS_PER_S},
+    Reason.RECEIPT_TIMEOUT: {"receipt_timeout_ns": 2 * NS_PER_S},
+    Reason.MESSAGES_WITHHELD: {
+        "head_interval_ns": 2 * NS_PER_S,
+        "audit_interval_ns": 2 * NS_PER_S,
+        "withhold_grace_ns": 1 * NS_PER_S,
+    },
+    Reason.MESSAGE_TOO_OLD: {"max_message_age_ns": 1 * NS_PER_S, "withhold_grace_ns": 20 * NS_PER_S},
+}
+
+
+class Memory(dict[Principal, list[bytes]]):
+    """What a canister heard, beside its state: the replica does not copy it before each execution."""
+
+    def __deepcopy__(self, memo: object) -> Memory:
+        return self
 
 
 class Recorder(WebSocketCanister):
     """Echoes, and remembers what it was told by whom, in order."""
 
     def on_init(self, arg: bytes) -> None:
-        self.heard: dict[Principal, list[bytes]] = {}
+        self.heard = Memory()
 
     def on_message(self, client: Client, data: bytes) -> None:
         self.heard.setdefault(client.key.client_principal, []).append(data)
@@ -51,6 +69,7 @@ class Performance:
         sent: what the victim's application gave to ``send``.
         delivered: what it was given.
         executed: what ``send`` said was executed.
+        sends: the calls of ``send``.
         heard: what the canister heard of the victim.
         events: of the victim's session.
         error: what ended the victim's session before its time.
@@ -62,6 +81,7 @@ class Performance:
     sent: list[bytes] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
     executed: list[bytes] = field(default_factory=list)
+    sends: list[asyncio.Task[None]] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     error: IcwsError | None = None
@@ -77,6 +97,14 @@ class Performance:
         ]
 
     @property
+    def was_opened_by_the_attacker(self) -> bool:
+        """Whether the victim was attached through the hostile gateway."""
+        return any(
+            isinstance(event, Attached) and event.target is not None and event.target.url == self.hostile
+            for event in self.events
+        )
+
+    @property
     def ends(self) -> list[Ended]:
         """The end of the session, if it ended before its time."""
         return [event for event in self.events if isinstance(event, Ended)]
@@ -85,6 +113,14 @@ class Performance:
     def expected(self) -> list[bytes]:
         """What the canister answers to what was sent."""
         return [b"echo " + message for message in self.sent]
+
+
+def settings_of(play: Play) -> dict[str, Any]:
+    """What the victim's client is told: to be quick where only time tells, else to be in no hurry on a busy machine."""
+    settings: dict[str, Any] = {}
+    for reason in play.reasons:
+        settings |= IMPATIENCE.get(reason, {})
+    return settings
 
 
 class Theatre:
@@ -97,6 +133,7 @@ class Theatre:
         self.canister = replica.install(Recorder())
         self.other_canister = replica.install(Recorder())
         self.forge = forge_for(replica)
+        self._plays: dict[str, asyncio.Task[Performance]] = {}
 
     def heard(self, session: Principal) -> list[bytes]:
         """What the canister heard of a session, in order."""
@@ -109,7 +146,9 @@ class Theatre:
         kind = Kind.OPEN if stage is Stage.OPEN else Kind.APPLICATION
         return Scene(self.canister, self.other_canister, self.forge, lambda: Target(kind))
 
-    def hostile(self, attack: Attack, *, gateway: int = 0, armed: bool = True, subprotocol: bool = True) -> HostileGateway:
+    def hostile(
+        self, attack: Attack, *, gateway: int = 0, armed: bool = True, subprotocol: bool = True
+    ) -> HostileGateway:
         """A hostile gateway before an honest one."""
         return HostileGateway(
             self.gateways[gateway].url, attack, armed=armed, subprotocol=subprotocol, ic_url=self.ic_url
@@ -117,14 +156,8 @@ class Theatre:
 
     def connect(self, urls: list[str], *, profile: Profile = Profile.SECURE, **options: Any) -> connect[bytes]:
         """A client of the recorder: in no mood to wait."""
-        settings = {
+        settings: dict[str, Any] = {
             "backoff_initial_ns": 10 * NS_PER_MS,
-            "attach_timeout_ns": 1 * NS_PER_S,
-            "handshake_timeout_ns": 1 * NS_PER_S,
-            "receipt_timeout_ns": 800 * NS_PER_MS,
-            "head_interval_ns": 800 * NS_PER_MS,
-            "audit_interval_ns": 800 * NS_PER_MS,
-            "withhold_grace_ns": 500 * NS_PER_MS,
             "retry_initial_ns": 50 * NS_PER_MS,
             "poll_interval_ns": 20 * NS_PER_MS,
             "poll_interval_max_ns": 50 * NS_PER_MS,
@@ -138,15 +171,29 @@ class Theatre:
                 "ic_url": self.ic_url,
                 "root_key": self.replica.root_key_der,
                 "profile": "omnia" if profile is Profile.OMNIA else "secure",
-                "open_timeout": 10.0,
+                "open_timeout": 30.0,
                 "close_timeout": 2.0,
                 "config": ClientConfig(canister_id=self.canister, **settings),
             }
             | options,
         )
 
-    async def play(self, entry: AttackEntry, stage: Stage, profile: Profile, **settings: Any) -> Performance:
+    async def performance(self, wanted: Play, ahead: list[Play]) -> Performance:
+        """What came of a play. Those that follow are begun meanwhile, since most of the time is spent in waiting."""
+        for play in (wanted, *ahead):
+            if play.id not in self._plays:
+                self._plays[play.id] = asyncio.create_task(self.play(play, **settings_of(play)), name=play.id)
+        return await self._plays[wanted.id]
+
+    async def cancel(self) -> None:
+        """Stop the plays that were begun and that nobody wants to see."""
+        for play in self._plays.values():
+            play.cancel()
+        await asyncio.gather(*self._plays.values(), return_exceptions=True)
+
+    async def play(self, play: Play, **settings: Any) -> Performance:
         """Play an attack of the catalogue: through a hostile gateway, with an honest one to turn to."""
+        entry, stage, profile = play.entry, play.stage, play.profile
         attack = entry.make(self.scene(stage))
         at_once = stage in (Stage.OPEN, Stage.FIRST, Stage.RESUMED)
         subprotocol = profile is not Profile.BARE
@@ -190,45 +237,40 @@ class Theatre:
         async with self.connect(urls, profile=profile, on_event=result.events.append, settings=settings) as ws:
             try:
                 if stage in (Stage.LATER, Stage.RESUMED):
-                    await _talk(ws, result, BEFORE, confirm, at_once=False)
+                    for _ in range(BEFORE):
+                        await _talk(ws, result, 1, confirm)
                 if first is not None:
                     await first.hang_up()
                 if stage is Stage.IN_FLIGHT:
-                    hostile.armed = True
-                    await _talk(ws, result, BEFORE + AFTER, confirm, at_once=True)
-                else:
-                    hostile.armed = True
-                    await _talk(ws, result, AFTER, confirm, at_once=False)
+                    await _talk(ws, result, BEFORE, confirm, answers=1)
+                hostile.armed = True
+                await _talk(ws, result, AFTER, confirm)
+                await asyncio.gather(*result.sends)
             finally:
                 result.heard = self.heard(ws.session_principal)
                 result.gateway = ws.gateway
+                for send in result.sends:
+                    send.cancel()
+                await asyncio.gather(*result.sends, return_exceptions=True)
         result.events = [event for event in result.events if not isinstance(event, Ended)]
 
 
-async def _talk(ws: Connection[bytes], result: Performance, count: int, confirm: Any, *, at_once: bool) -> None:
-    """Send messages, one after the other or all at once, and take the answers."""
-    messages = [b"%d" % (len(result.sent) + n) for n in range(count)]
-    result.sent += messages
-
-    async def send(message: bytes) -> None:
-        await ws.send(message, confirm=confirm)
-        result.executed.append(message)
-
-    if at_once:
-        async with asyncio.TaskGroup() as group:
-            for message in messages:
-                group.create_task(send(message))
-            group.create_task(_take(ws, result, count))
-        return
-    for message in messages:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(send(message))
-            group.create_task(_take(ws, result, 1))
-
-
-async def _take(ws: Connection[bytes], result: Performance, count: int) -> None:
+async def _talk(
+    ws: Connection[bytes], result: Performance, count: int, confirm: Any, *, answers: int | None = None
+) -> None:
+    """Send messages, all at once, and take the answers: as many as are told, or all that are missing."""
     for _ in range(count):
+        message = b"%d" % len(result.sent)
+        result.sent.append(message)
+        result.sends.append(asyncio.create_task(_send(ws, result, message, confirm)))
+    wanted = len(result.sent) if answers is None else len(result.delivered) + answers
+    while len(result.delivered) < wanted:
         result.delivered.append(await ws.recv())
+
+
+async def _send(ws: Connection[bytes], result: Performance, message: bytes, confirm: Any) -> None:
+    await ws.send(message, confirm=confirm)
+    result.executed.append(message)
 
 
 @contextlib.asynccontextmanager
@@ -262,3 +304,17 @@ async def theatre_in(folder: Path, config: ReplicaConfig | None = None, gateways
 async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
     async with theatre_in(tmp_path_factory.mktemp("theatre")) as built:
         yield built
+        await built.cancel()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def performance(request: pytest.FixtureRequest, theatre: Theatre) -> Performance:
+    """What came of the test's play."""
+    items = request.session.items
+    place = items.index(request.node)
+    ahead = [
+        item.callspec.params["play"]
+        for item in items[place + 1 : place + 1 + AHEAD]
+        if isinstance(item, pytest.Function) and item.originalname == request.node.originalname
+    ]
+    return await theatre.performance(request.getfixturevalue("play"), ahead)

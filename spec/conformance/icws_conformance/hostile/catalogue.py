@@ -17,7 +17,7 @@ from icws_secure.limits import NS_PER_S
 from icws_secure.wire.frames import ReceiptStatus
 from icws_secure.wire.principal import ANONYMOUS, Principal
 
-__all__ = ["CATALOGUE", "AttackEntry", "Profile", "Scene", "Stage"]
+__all__ = ["CATALOGUE", "AttackEntry", "Play", "Profile", "Scene", "Stage"]
 
 _HOUR_NS: Final = 3_600 * NS_PER_S
 _DAY_NS: Final = 24 * _HOUR_NS
@@ -91,8 +91,7 @@ class AttackEntry:
         make: builds the attack for a scene.
         reasons: why the client leaves the hostile gateway; one of them. Empty: it need not, the attack is without
             effect.
-        reasons_at_open: the same for :attr:`Stage.OPEN` and :attr:`Stage.RESUMED` of attacks that then strike the
-            open itself; None for no difference.
+        reasons_at_open: the same at :attr:`Stage.OPEN`; None for no difference.
         profiles: where the answer is promised.
         stages: when it can begin.
         victims: how many clients the attack needs; the last one is struck.
@@ -110,6 +109,26 @@ class AttackEntry:
     stages: tuple[Stage, ...] = EVERYWHERE
     victims: int = 1
     needs_ic: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """An attack that begins at a stage, on a client of a profile."""
+
+    entry: AttackEntry
+    stage: Stage
+    profile: Profile
+
+    @property
+    def id(self) -> str:
+        """Its name as a test."""
+        return f"{self.entry.name}-{self.stage.value}-{self.profile.value}"
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why the client leaves the hostile gateway; empty if it need not."""
+        at_open = self.entry.reasons_at_open
+        return at_open if self.stage is Stage.OPEN and at_open is not None else self.entry.reasons
 
 
 _DISCARDS = "The client discards the frame, delivers nothing after it and goes on through the next gateway."
@@ -293,7 +312,7 @@ def _streams() -> list[AttackEntry]:
             "Hides one message.",
             "The next message has the wrong number, or the certified head shows one that did not come; the canister "
             "has kept it, and the client is given it through the next gateway.",
-            ("ICWS-CLT-029", "ICWS-CLT-061", "ICWS-CAN-060"),
+            ("ICWS-CLT-029", "ICWS-CLT-061", "ICWS-CAN-060", "ICWS-CLT-050"),
             lambda s: streams.Drop(s.target()),
             withheld,
             (Reason.OPEN_TIMEOUT,),
@@ -315,6 +334,7 @@ def _streams() -> list[AttackEntry]:
             ("ICWS-CLT-031",),
             lambda s: streams.Delay(s.target(), 1.5),
             (Reason.MESSAGE_TOO_OLD,),
+            profiles=BOTH_SECURE,
             stages=AFTER_THE_OPEN,
         ),
         AttackEntry(
@@ -491,7 +511,7 @@ def _calls() -> list[AttackEntry]:
             "altered-call",
             "Puts words into the user's mouth.",
             "The IC refuses a call whose signature does not fit; the client says it again elsewhere.",
-            ("ICWS-LIB-016", "ICWS-GWY-004"),
+            ("ICWS-LIB-016", "ICWS-GWY-004", "ICWS-CLT-050"),
             lambda s: calls.AlteredCall(),
             lost,
             profiles=BOTH_SECURE,
@@ -532,7 +552,7 @@ def _calls() -> list[AttackEntry]:
             "Hands messages in when the user has long acted otherwise.",
             "The client says the same number and bytes again elsewhere, which the canister takes once; envelopes "
             "expire within 60 s; failure is reported only when it is proven.",
-            ("ICWS-CLT-042", "ICWS-CLT-043", "ICWS-CAN-031"),
+            ("ICWS-CLT-042", "ICWS-CLT-043", "ICWS-CAN-031", "ICWS-CLT-050"),
             lambda s: calls.HeldCalls(),
             lost,
             profiles=BOTH_SECURE,
@@ -606,9 +626,8 @@ def _receipts() -> list[AttackEntry]:
             "claimed-failure",
             "Has the user do again what was done.",
             "A failure that a gateway claims proves nothing; the client sends the same number and bytes again.",
-            ("ICWS-CLT-042", "ICWS-CLT-043", "ICWS-CAN-031", "ICWS-CLT-050"),
+            ("ICWS-CLT-042", "ICWS-CLT-043", "ICWS-CAN-031"),
             lambda s: receipts.ClaimedStatus(ReceiptStatus.FAILED),
-            (Reason.RECEIPT_TIMEOUT, Reason.CONNECTION_LOST, Reason.SILENCE),
         ),
         receipt(
             "claimed-delay",
@@ -697,7 +716,7 @@ def _frames() -> list[AttackEntry]:
             _DISCARDS,
             ("ICWS-LIB-001", "ICWS-CLT-020"),
             lambda s: frames.Garbage("huge frame", _HUGE_MAP),
-            (Reason.TOO_MANY, Reason.TOO_LARGE),
+            (Reason.TOO_MANY, Reason.TOO_LARGE, Reason.MALFORMED),
         ),
         AttackEntry(
             "second-handshake",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -53,8 +53,10 @@ class Wire:
 
     async def to_client(self, frame: GatewayFrame | bytes | str) -> None:
         """Show the victim a frame, or any bytes or text."""
+        shown = frame if isinstance(frame, bytes | str) else frame.encode()
+        self._tap("gateway", shown)
         with contextlib.suppress(ConnectionClosed):
-            await self._victim.send(frame if isinstance(frame, bytes | str) else frame.encode())
+            await self._victim.send(shown)
 
     async def to_gateway(self, frame: ClientFrame | bytes) -> None:
         """Give the real gateway a frame, or any bytes."""
@@ -64,6 +66,16 @@ class Wire:
     async def hang_up(self, code: int = 1000, reason: str = "") -> None:
         """Close the victim's connection."""
         await self._victim.close(code, reason)
+
+    @property
+    def was_left(self) -> bool:
+        """Whether the victim has closed the connection itself."""
+        closing = self._victim.protocol
+        return closing.close_rcvd is not None and closing.close_rcvd_then_sent is not False
+
+    def _tap(self, source: str, data: bytes | str) -> None:
+        if self.hostile.tap is not None:
+            self.hostile.tap(source, data if isinstance(data, bytes) else data.encode())
 
     async def run(self) -> None:
         """Relay by way of the attack until one side is gone."""
@@ -101,6 +113,7 @@ class Wire:
     async def _from_client(self) -> None:
         async for data in self._victim:
             raw = data if isinstance(data, bytes) else data.encode()
+            self._tap("client", raw)
             try:
                 frame = decode_client_frame(raw)
             except IcwsError:
@@ -124,6 +137,7 @@ class HostileGateway:
         ic_url: address of the IC, for attacks that submit calls themselves.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
+        tap: told of all that victims are shown ("gateway") and of all that they say ("client"), for a log.
     """
 
     def __init__(
@@ -136,7 +150,9 @@ class HostileGateway:
         ic_url: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        tap: Callable[[str, bytes], None] | None = None,
     ) -> None:
+        self.tap = tap
         self.upstream = upstream
         self.attack = attack
         self.armed = armed

@@ -8,7 +8,7 @@ from hashlib import sha256
 from icws_conformance.hostile.attack import Attack
 from icws_conformance.hostile.forge import Forge, Subnet
 from icws_conformance.hostile.proxy import Wire
-from icws_secure.wire.frames import GatewayFrame, ReceiptFrame, ReceiptStatus
+from icws_secure.wire.frames import GatewayFrame, HeadFrame, ReceiptFrame, ReceiptStatus
 from icws_secure.wire.interface import MessageResult, MessageState, MessageStatus, encode_message_result
 from icws_secure.wire.principal import Principal
 
@@ -37,9 +37,13 @@ class _EachReceipt(Attack):
 
 
 class WithheldReceipt(_EachReceipt):
-    """Relays everything and passes no receipt of a message on."""
+    """Relays everything, and passes on nothing that tells what became of it: no receipt of a message, and no head."""
 
     name = "withheld receipt"
+
+    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+        if not isinstance(frame, HeadFrame):
+            await super().from_gateway(wire, frame)
 
     async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
         self.struck += 1
