@@ -9,7 +9,26 @@ from typing import Any, Protocol
 
 import pytest
 
-from icws_secure.errors import DecodeError
+from icws_secure.errors import DecodeError, PayloadViolation, Reason
+from icws_secure.payload import (
+    Direction,
+    HopChannel,
+    HopEnd,
+    HopSession,
+    Room,
+    RoomDelivery,
+    RoomEpoch,
+    RoomKeys,
+    RoomPost,
+    RoomRefusal,
+    RoomSender,
+    decode_room_message,
+    decode_room_post,
+    room_input,
+)
+from icws_secure.payload.hop import hop_external, hop_info
+from icws_secure.payload.room import room_external
+from icws_secure.vetkd import VetKey
 from icws_secure.wire import cbor, frames, hashtree, head, message
 from icws_secure.wire.certificate import decode_certificate
 from icws_secure.wire.envelope import CallContent, Delegation, Envelope, ReadStateContent, SignedDelegation
@@ -119,7 +138,8 @@ def _keys_at_any_depth(value: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
-        ("cose-encrypt0", [cbor.encode({1: 24, 4: b"\x01"}), {5: bytes(12)}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 24, 4: bytes(8)}), {5: bytes(12)}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 3, 4: bytes(16)}), {5: bytes(12)}, bytes(32)]),
         ("hop-aad", ["icws-secure/1", bytes(10), [bytes(29), 7], "c2s", 1]),
         ("room-aad", ["icws-secure/1", bytes(10), b"room", 1, bytes(29), 1]),
         ("hpke-info", ["icws-secure/1", bytes(10), [bytes(29), 7], bytes(16), 1, "hpke-x25519", b"id"]),
@@ -136,12 +156,68 @@ def test_grammar_takes_other_structures_of_the_protocol(grammar: Grammar, rule: 
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
-        ("cose-encrypt0", [cbor.encode({1: 1, 4: b"\x01"}), {5: bytes(12)}, bytes(32)]),
-        ("cose-encrypt0", [cbor.encode({1: 24, 4: b"\x01"}), {5: bytes(12), 6: b""}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 1, 4: bytes(8)}), {5: bytes(12)}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 24, 4: bytes(8)}), {5: bytes(12), 6: b""}, bytes(32)]),
         ("cose-encrypt0", [cbor.encode({1: 24}), {5: bytes(12)}, bytes(32)]),
-        ("cose-encrypt0", [cbor.encode({1: 24, 4: b"\x01"}), {5: bytes(13)}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 24, 4: bytes(8)}), {5: bytes(13)}, bytes(32)]),
+        ("cose-encrypt0", [cbor.encode({1: 24, 4: b"\x01"}), {5: bytes(12)}, bytes(32)]),
+        ("room-post", ["post", b"room", b"in clear"]),
+        ("room-message", ["message", b"room", 1, bytes(29), b"in clear"]),
         ("hop-aad", ["icws-secure/1", bytes(10), [bytes(29), 7], "up", 1]),
     ],
 )
 def test_grammar_refuses_sealed_payloads_of_another_form(grammar: Grammar, rule: str, value: object) -> None:
     assert not grammar.takes(rule, cbor.encode(value))
+
+
+VETKEY = VetKey(
+    bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
+)
+ROOM = Room(SENDER, b"kitchen", 3)
+SEALED = RoomSender(RoomKeys(VETKEY, ROOM), SENDER).seal(b"hello")[1]
+HOP = HopSession(GATEWAY, ClientKey(SENDER, 7), bytes(16))
+ROOM_DOCUMENTS: list[tuple[str, bytes, Callable[[bytes], object]]] = [
+    ("room-post", RoomPost(b"kitchen", SEALED).encode(), decode_room_post),
+    *(
+        ("room-message", said.encode(), decode_room_message)
+        for said in (
+            RoomDelivery(b"kitchen", 3, SENDER, SEALED),
+            RoomEpoch(b"kitchen", 4),
+            RoomRefusal(b"kitchen", 4, 1, "StaleRoomEpoch"),
+        )
+    ),
+]
+
+
+@pytest.mark.req("ICWS-PAY-001", "ICWS-PAY-007", "ICWS-PAY-008", "ICWS-PAY-009")
+def test_grammar_takes_what_seals_are_made_of(grammar: Grammar) -> None:
+    hop = HopChannel(HOP, HopEnd.CLIENT).attached(1, secret=bytes(32), key_id=None, next_in=1, next_out=1)
+    for rule, data in (
+        ("cose-encrypt0", SEALED),
+        ("cose-encrypt0", hop.seal(1, b"hello")[1]),
+        ("hop-aad", hop_external(HOP, Direction.TO_CLIENT, 2**64 - 1)),
+        ("room-aad", room_external(ROOM, SENDER, 1)),
+        ("hpke-info", hop_info(HOP, 1, b"key id 8")),
+        ("room-input", room_input(2**60, b"kitchen", 3)),
+    ):
+        assert grammar.takes(rule, data), rule
+
+
+@pytest.mark.req("ICWS-PAY-003")
+@pytest.mark.parametrize(("rule", "data", "decode"), ROOM_DOCUMENTS)
+def test_grammar_and_decoder_agree_on_what_rooms_say(
+    grammar: Grammar, rule: str, data: bytes, decode: Callable[[bytes], Any]
+) -> None:
+    assert grammar.takes(rule, data)
+    assert decode(data).encode() == data
+    for value in variations(cbor.decode(data, what="document")):
+        varied = cbor.encode(value)
+        assert room_decoder_takes(decode, varied) == grammar.takes(rule, varied), value
+
+
+def room_decoder_takes(decode: Callable[[bytes], object], data: bytes) -> bool:
+    try:
+        decode(data)
+    except PayloadViolation as error:
+        return error.reason is not Reason.UNSEALED
+    return True
