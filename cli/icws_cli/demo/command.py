@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     every: Annotated[
-        bool, typer.Option("--all", help="Play every attack of the catalogue, not only the best.")
+        bool, typer.Option("--all", help="Play every attack of the catalogue, not only the main ones.")
     ] = False,
 ) -> None:
     """Show authenticated messages between clients and a canister, and a hostile gateway that fails.
