@@ -47,6 +47,7 @@ PARTS: Final[dict[str, Part]] = {
         Part("gateway", "icws_gateway.cli", "app", "gateway", "Run a gateway."),
         Part("connect", "icws_cli.connect", "app", "client", "Talk to a canister from the terminal."),
         Part("evidence", "icws_cli.evidence", "app", "client", "Check offline what a client caught a gateway at."),
+        Part("hostile", "icws_cli.hostile", "app", "all", "Run a gateway that attacks its clients, to try one's own."),
         Part("conformance", "icws_conformance.cli", "app", "conformance", "Test an implementation against the spec."),
     )
 }

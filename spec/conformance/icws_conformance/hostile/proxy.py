@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from icws_conformance.hostile.attack import Attack
@@ -69,9 +70,14 @@ class Wire:
 
     @property
     def was_left(self) -> bool:
-        """Whether the victim has closed the connection itself."""
-        closing = self._victim.protocol
-        return closing.close_rcvd is not None and closing.close_rcvd_then_sent is not False
+        """Whether the victim's connection is over and it was the victim that ended it."""
+        protocol = self._victim.protocol
+        return protocol.state is not State.OPEN and (protocol.close_sent is None or bool(protocol.close_rcvd_then_sent))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the victim's connection is over, whoever ended it."""
+        return self._victim.protocol.state is not State.OPEN
 
     def _tap(self, source: str, data: bytes | str) -> None:
         if self.hostile.tap is not None:
