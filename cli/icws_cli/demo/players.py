@@ -50,7 +50,7 @@ async def play(shown: Shown, stage: Stage, honest: str, limit_s: float) -> Outco
 async def _at_the_gateway(entry: AttackEntry, stage: Stage, honest: str, limit_s: float, *, leaps: bool) -> Outcome:
     scene = Scene(stage.echo, stage.other, forge_for(stage.replica), lambda: Target(skip=1))
     attack = entry.make(scene)
-    async with HostileGateway(honest, attack) as hostile, contextlib.AsyncExitStack() as stack:
+    async with HostileGateway(honest, attack, ic_url=stage.ic_url) as hostile, contextlib.AsyncExitStack() as stack:
         victim = _Client(stage, hostile.url)
         try:
             async with asyncio.timeout(limit_s):
