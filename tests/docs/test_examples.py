@@ -133,6 +133,12 @@ async def test_guestbook(dev: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             assert len(json.loads(await agent.query(canister, "pages"))) == 1
 
 
+async def test_sealed_room() -> None:
+    lines = (await run("sealed_room.py")).splitlines()
+    assert lines[0] == "bob reads: the cake is in the oven"
+    assert lines[-1] == "carol gets no key of the new epoch"
+
+
 def test_every_example_is_run_here() -> None:
     here = Path(__file__).read_text()
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= set(re.findall(r"async def test_(\w+)\(", here))
