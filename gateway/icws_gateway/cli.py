@@ -14,6 +14,7 @@ from icws_secure.errors import IcwsError, MisuseError
 
 from .config import GatewayConfig
 from .logs import configure_logs, logger
+from .sample_config import sample_config
 from .server import Gateway
 
 __all__ = ["app", "serve"]
@@ -42,8 +43,14 @@ def gateway(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; repeat.")
     ] = None,
     check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample-config", help="Print a settings file with every default and exit.")
+    ] = False,
 ) -> None:
     """Run a gateway until SIGTERM or Ctrl-C; SIGHUP reloads lists, limits and TLS files."""
+    if sample:
+        typer.echo(sample_config(), nl=False)
+        return
     flags: dict[str, Any] = {
         "ic_url": ic_url,
         "listen": listen,

@@ -1,0 +1,130 @@
+"""What is in ``gateway/deploy`` agrees with the code: settings, names of metrics, flags, paths."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from icws_gateway.cli import app
+from icws_gateway.config import GatewayConfig
+from icws_gateway.metrics import GatewayMetrics
+from icws_gateway.sample_config import sample_config
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "gateway" / "deploy"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "gateway.json"
+ALERTS = DEPLOY / "alerts.yml"
+_EXPOSED = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def exposed_names() -> set[str]:
+    families = GatewayMetrics().registry.collect()
+    return {family.name + suffix for family in families for suffix in _EXPOSED[family.type]}
+
+
+def labels_of(metrics: GatewayMetrics, name: str) -> set[str]:
+    for metric in vars(metrics).values():
+        if getattr(metric, "_name", None) in (name, re.sub("_(total|bucket|sum|count)$", "", name)):
+            return {*metric._labelnames, "le"}
+    return set()
+
+
+def expressions() -> list[str]:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    found = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    return [*found, *re.findall(r"expr: (.+)", ALERTS.read_text())]
+
+
+def test_sample_config_is_the_schemas_own():
+    assert (DEPLOY / "gateway.toml").read_text() == sample_config()
+    assert CliRunner().invoke(app, ["--sample-config"]).output == sample_config()
+
+
+def test_sample_config_changes_nothing_and_names_everything(tmp_path):
+    file = tmp_path / "gateway.toml"
+    file.write_text(sample_config())
+    assert GatewayConfig.load(file) == GatewayConfig()
+    named = re.findall(r"^#([a-z_]+) =", sample_config(), re.MULTILINE)
+    assert named == list(GatewayConfig.model_fields)
+
+
+def test_defaults_of_the_sample_are_the_defaults(tmp_path):
+    lines = [
+        line for line in sample_config().splitlines() if re.match("#[a-z_]+ = ", line) and "no default" not in line
+    ]
+    file = tmp_path / "gateway.toml"
+    file.write_text("\n".join(line.removeprefix("#") for line in lines))
+    assert GatewayConfig.load(file) == GatewayConfig()
+    assert len(lines) > 50
+
+
+def test_metrics_of_dashboard_and_alerts_are_in_the_code():
+    known, metrics = exposed_names(), GatewayMetrics()
+    for expression in expressions():
+        names = re.findall(r"\b(?:icws_gateway|process)_\w+", expression)
+        assert names or "up{" in expression, expression
+        assert not set(names) - known, expression
+        grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
+        grouped |= set(re.findall(r"icws_gateway_\w+\{(\w+)=", expression))
+        assert not grouped - {label for name in names for label in labels_of(metrics, name)}, expression
+
+
+def test_dashboard_shows_every_metric():
+    text = " ".join(expressions())
+    families = [family for family in GatewayMetrics().registry.collect() if family.name.startswith("icws_gateway_")]
+    assert [family.name for family in families if family.name not in text] == []
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "compose.yaml", "icws-gateway.service", "README.md"])
+def test_flags_in_use_are_flags(name):
+    known = re.findall(r"--[a-z-]+", CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output)
+    text = (DEPLOY / name).read_text()
+    used = [flag for line in text.splitlines() for flag in re.findall(r"--[a-z-]+", line) if _is_ours(line)]
+    assert not set(used) - set(known)
+
+
+def _is_ours(line: str) -> bool:
+    return bool(re.match(r"\s*- --|CMD |ExecStart", line)) or "icws gateway --" in line
+
+
+def test_settings_in_the_notes_are_settings():
+    for name in ("README.md", "haproxy.cfg", "nginx.conf"):
+        text = (DEPLOY / name).read_text()
+        for word in re.findall(r"\b(?:ping|trusted|drain|poll|queue)_[a-z_]+\b", text):
+            assert word in GatewayConfig.model_fields, (name, word)
+
+
+def test_files_that_are_named_are_there():
+    copied = [source for line in re.findall(r"^COPY ([^-].*)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+              for source in line.split()[:-1]]  # fmt: skip
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    mounted = re.findall(r"^\s+- \./([\w./-]+):", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
+    made_by_hand = {"settings.toml", "tls"}
+    assert [path for path in mounted if path not in made_by_hand and not (DEPLOY / path).exists()] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
+def test_unit_is_well_formed(tmp_path):
+    unit = tmp_path / "icws-gateway.service"
+    text = (DEPLOY / "icws-gateway.service").read_text()
+    unit.write_text(re.sub(r"/opt/icws/bin/icws", "/bin/true", text))
+    command = ["systemd-analyze", "verify", str(unit)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of the system
+    assert "Unknown" not in run.stderr, run.stderr
+    assert "Failed to parse" not in run.stderr, run.stderr
+
+
+def test_drain_fits_into_the_time_that_the_unit_and_the_container_allow():
+    config = GatewayConfig()
+    most = config.drain_seconds + 2 * config.close_timeout_seconds + 2
+    unit = re.search(r"TimeoutStopSec=(\d+)", (DEPLOY / "icws-gateway.service").read_text())
+    compose = re.search(r"stop_grace_period: (\d+)s", (DEPLOY / "compose.yaml").read_text())
+    assert unit is not None
+    assert compose is not None
+    assert min(int(unit[1]), int(compose[1])) > most
