@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from icws_secure.wire.frames import SUBPROTOCOL, MessageFrame, MessagesFrame
@@ -47,10 +45,9 @@ async def test_secure_client_gets_shared_frames_and_receipts(ic, make_gateway, c
 
 
 async def test_answer_to_a_call_is_polled_for_at_once(ic, make_gateway, connect_peer, eventually):
-    gateway = await make_gateway(poll_interval_ms=5_000, poll_idle_interval_ms=5_000)
+    # the next regular poll is due long after the test has given up: only the call brings the answer
+    gateway = await make_gateway(poll_interval_ms=600_000, poll_idle_interval_ms=600_000)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
-    started = time.monotonic()
     await peer.say(b"quick")
     await eventually(lambda: b"quick" in peer.contents)
-    assert time.monotonic() - started < 2
