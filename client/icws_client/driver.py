@@ -189,10 +189,9 @@ class Driver:
             async with asyncio.timeout(min(max(seconds, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)):
                 await self._wake.wait()
         except TimeoutError:
-            pass
-        self._wake.clear()
-        if deadline is None or self.now() >= deadline:
+            # Its time has come; or the clock was set back, and the machine names an earlier time when it sees that.
             self._session.tick(self.now())
+        self._wake.clear()
 
     def _perform(self, action: Action) -> None:
         match action:

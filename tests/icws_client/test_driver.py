@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from icws_client import driver as driver_module
 from icws_client import link as link_module
 from icws_client.exceptions import ConnectionClosedOK
 from icws_secure.errors import MisuseError, Reason, TransportError
@@ -205,6 +206,16 @@ async def test_a_request_without_an_answer_is_reported(rig: Any) -> None:
 
 async def test_the_machine_is_told_that_its_deadline_has_come(rig: Any) -> None:
     rig.session.deadline = rig.connection._driver.now() + NS_PER_S // 50
+    rig.step()
+    await rig.until(lambda: rig.session.named("tick"))
+
+
+async def test_the_machine_hears_of_a_clock_that_was_set_back(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "LONGEST_SLEEP_S", 0.01)
+    driver = rig.connection._driver
+    start = driver.now()
+    rig.session.deadline = start + 10 * NS_PER_S
+    monkeypatch.setattr(driver, "now", lambda: start - 3_600 * NS_PER_S)
     rig.step()
     await rig.until(lambda: rig.session.named("tick"))
 
