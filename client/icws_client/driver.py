@@ -250,5 +250,7 @@ class Driver:
         for task in self._requests:
             task.cancel()
         saving = () if self._saving is None else (self._saving,)
-        await asyncio.gather(*self._requests, *self._links, *saving, return_exceptions=True)
-        await self._http.close()
+        try:
+            await asyncio.gather(*self._requests, *self._links, *saving, return_exceptions=True)
+        finally:  # who abandons the session waits for no goodbyes, and leaves no sockets behind
+            await self._http.close()
