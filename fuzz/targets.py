@@ -12,6 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from icws_secure.payload import (
+    HopChannel,
+    HopEnd,
+    HopSession,
+    RoomDelivery,
+    RoomEpoch,
+    RoomPost,
+    RoomRefusal,
+    decode_room_message,
+    decode_room_post,
+)
+from icws_secure.payload.container import Algorithm, Encrypt0
 from icws_secure.sign.delegation_json import DelegationChain
 from icws_secure.sign.identity import Ed25519Identity
 from icws_secure.sign.pem import identity_from_pem, identity_to_pem
@@ -32,6 +44,7 @@ from icws_secure.wire import (
     leb128,
     message,
     registration,
+    rooms,
     service,
 )
 from icws_secure.wire.certificate import decode_certificate
@@ -100,6 +113,9 @@ PARAMETERS = registration.Parameters(
 )
 INFO = registration.SessionInfo(SESSION, bytes(16), 1, 2, registration.SessionState.OPEN, 3, 4)
 HEAD = head.SessionHead(bytes(16), 1, registration.SessionState.OPEN, 2, 3, 4, 5, 6, NOW, NOW, "Revoked", (1, 2))
+SEALED = Encrypt0(Algorithm.AES_256_GCM, bytes(16), bytes(12), bytes(32)).encode()
+HOP_SESSION = HopSession(CANISTER, KEY, bytes(16))
+HOP = [HopChannel(HOP_SESSION, end).attached(1, secret=bytes(32), key_id=None, next_in=1, next_out=1) for end in HopEnd]
 ENVELOPE = sign_call(
     IDENTITY,
     canister_id=CANISTER,
@@ -273,6 +289,26 @@ TARGETS: tuple[Target, ...] = (
             service.CloseMessage(service.CloseReason.CLOSED_BY_APPLICATION, service.SessionCloseReason.REVOKED)
         ),
     ),
+    candid_target("room-create", rooms.decode_room_create, rooms.encode_room_create(b"room", (SESSION,))),
+    candid_target("room-member", rooms.decode_room_member, rooms.encode_room_member(b"room", SESSION)),
+    candid_target("room-key", rooms.decode_room_key, rooms.encode_room_key(b"room", bytes(48))),
+    candid_target(
+        "room-key-result",
+        rooms.decode_room_key_result,
+        rooms.encode_room_key_result(rooms.RoomKeyReply(1, bytes(192))),
+    ),
+    Target("room-post", decode_room_post, (RoomPost(b"room", SEALED).encode(),)),
+    Target(
+        "room-message",
+        decode_room_message,
+        (
+            RoomDelivery(b"room", 1, SESSION, SEALED).encode(),
+            RoomEpoch(b"room", 2).encode(),
+            RoomRefusal(b"room", 2, 1, "NotMember").encode(),
+        ),
+    ),
+    Target("hop-content", lambda data: HOP[1].open(1, data), (HOP[0].seal(1, b"data")[1],)),
+    Target("hop-keys", lambda data: HopChannel.from_bytes(HOP_SESSION, data), (HOP[1].to_bytes(),)),
     candid_target("nothing-wanted", lambda data: candid.decode([], data), interface.encode_get_messages_result(POLL)),
     Target("pem", identity_from_pem, (identity_to_pem(IDENTITY),)),
     Target(

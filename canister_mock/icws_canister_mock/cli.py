@@ -42,6 +42,9 @@ def main(
         str | None, typer.Option(help="Time at the start, as 2030-01-31T12:00:00Z. Default: the machine's clock.")
     ] = None,
     root_key_file: Annotated[Path | None, typer.Option(help="Write the root key here: DER in hexadecimal.")] = None,
+    vetkd_key: Annotated[
+        str | None, typer.Option(help="Print the public master key of this vetKD key, for clients to pin: test_key_1.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what canisters log.")] = False,
 ) -> None:
     """Run a local Internet Computer until interrupted; prints its root key and the ids of its canisters."""
@@ -55,6 +58,8 @@ def main(
             block_time_ms=block_time_ms,
         )
         replica = Replica(config)
+        if vetkd_key is not None:
+            typer.echo(f"vetKD key {_master_key(replica, vetkd_key)}  {vetkd_key}")
         installed = {}
         for wanted in canister or ["echo"]:
             name, instance = load_canister(wanted)
@@ -108,6 +113,13 @@ async def _serve(
         for name, canister_id in canisters.items():
             typer.echo(f"canister  {canister_id}  {name}")
         await stop.wait()
+
+
+def _master_key(replica: Replica, name: str) -> str:
+    try:
+        return replica.vetkd.master_public_key(name).hex()
+    except KeyError as error:
+        raise MisuseError(f"there is no vetKD key {name!r}") from error
 
 
 def _address(text: str) -> tuple[str, int]:

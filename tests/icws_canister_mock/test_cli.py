@@ -13,6 +13,7 @@ from icws_canister_mock.cli import app, load_canister
 from icws_canister_mock.replica import Canister
 from icws_secure.errors import MisuseError
 from icws_secure.verify.root_key import RootKey
+from icws_secure.vetkd import MasterPublicKey
 
 CANISTER = "mine=icws_canister_mock.replica.canister_api:Canister"
 
@@ -46,6 +47,13 @@ async def test_prints_and_writes_the_root_key_and_ends_when_told_to(tmp_path: Pa
     assert key_file.read_text() == printed["root key"] + "\n"
 
 
+async def test_prints_the_vetkd_key_that_is_asked_for() -> None:
+    printed = await run_until_ready("--vetkd-key", "test_key_1")
+    line = next(line for line in printed if line.startswith("vetKD key "))
+    MasterPublicKey(bytes.fromhex(line.removeprefix("vetKD key ")))
+    assert printed[line] == "test_key_1"
+
+
 async def test_same_seed_gives_the_same_keys() -> None:
     arguments = ("--seed", "a seed", "--start-time", "2030-01-31T12:00:00Z")
     first, second = await asyncio.gather(run_until_ready(*arguments), run_until_ready(*arguments))
@@ -61,6 +69,7 @@ async def test_same_seed_gives_the_same_keys() -> None:
         ["--canister", CANISTER, "--listen", "nowhere"],
         ["--canister", CANISTER, "--listen", "127.0.0.1:99999"],
         ["--canister", CANISTER, "--start-time", "tomorrow"],
+        ["--canister", CANISTER, "--vetkd-key", "no_key"],
     ],
 )
 def test_wrong_options_are_answered_with_a_sentence(arguments: list[str]) -> None:
