@@ -26,6 +26,9 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: install-dev
+	$(BIN)/python bench/run.py --json bench/results/latest.json
+
 fuzz: install-dev
 	$(BIN)/python fuzz/run.py $(FUZZ_ARGS)
 

@@ -8,19 +8,12 @@ with key and nonce at hand; for the vetKey, the two pairing products that its ve
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from pyblst import BlstP1Element, BlstP2Element
+from table import Row, main, microseconds
 
 from icws_secure.payload import (
     HopChannel,
@@ -42,20 +35,6 @@ from icws_secure.wire.principal import Principal
 SIZES = (100, 1_024, 65_536)
 CANISTER, ALICE = Principal(b"\x01" * 10), Principal(b"\x0a" * 29)
 SESSION = HopSession(CANISTER, ClientKey(ALICE, 1), bytes(16))
-
-Row = dict[str, Any]
-
-
-def microseconds(step: Callable[[], object], *, seconds: float = 0.2) -> float:
-    """The median time of one step."""
-    step()
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times) < 5:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e6
 
 
 def row(name: str, value: float, against: str, bare: float) -> Row:
@@ -180,18 +159,5 @@ def measure() -> list[Row]:
     return [*messages, *attach(), *keys]
 
 
-def main() -> None:
-    """Print the table, and write it as JSON if asked to."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    arguments = parser.parse_args()
-    rows = measure()
-    for each in rows:
-        sys.stdout.write(f"{each['name']:36} {each['value']:>10.2f} us {each['ratio']:>8.2f} x  {each['against']}\n")
-    if arguments.json is not None:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure)
