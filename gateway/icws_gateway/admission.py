@@ -18,7 +18,6 @@ from .refusal import ClientRefused
 
 __all__ = ["AddressBudget", "Admission", "FrameBudget", "client_address"]
 
-_MAX_ADDRESSES: Final = 100_000
 _SWEEP_EVERY: Final = 1_024  # admissions between two sweeps of the table
 _MAX_HOPS: Final = 16  # entries of X-Forwarded-For that are looked at
 
@@ -167,11 +166,12 @@ class Admission:
 
     def _make_room(self, now: float) -> None:
         self._since_sweep += 1
-        if self._since_sweep < _SWEEP_EVERY and len(self._addresses) < _MAX_ADDRESSES:
+        most = self._config.max_addresses
+        if self._since_sweep < _SWEEP_EVERY and len(self._addresses) < most:
             return
         self._since_sweep = 0
         for name in [name for name, budget in self._addresses.items() if budget.is_idle(now)]:
             del self._addresses[name]
         # [ICWS-GWY-018]
-        if len(self._addresses) >= _MAX_ADDRESSES:
+        if len(self._addresses) >= most:
             raise ClientRefused(CloseCode.TOO_MANY_CONNECTIONS, "too many addresses", limit="addresses")

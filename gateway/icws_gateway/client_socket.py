@@ -27,7 +27,6 @@ from .refusal import ClientRefused
 
 __all__ = ["ClientSocket", "SocketHub"]
 
-_SPARE_SOCKETS: Final = 256  # sockets beyond the limit of connections that may wait for their refusal
 _WRITE_BUFFER: Final = 64 << 10  # bytes in the transport's own buffer before frames wait in ours
 _PING: Final = b"icws"
 
@@ -53,13 +52,14 @@ class SocketHub:
 
     def enter(self, socket: ClientSocket, peer: str) -> bool:
         """Counts a TCP connection before anything was read from it. False: there are too many, drop it."""
+        config = self.config
         # [ICWS-GWY-018] those within the spare go on to be refused with a code
-        if len(self.sockets) >= self.config.max_connections + _SPARE_SOCKETS:
+        if len(self.sockets) >= config.max_connections + config.max_waiting_sockets:
             self.metrics.limits.labels("sockets").inc()
             return False
         # a trusted proxy has many clients behind one address; they are counted when the request tells them apart
-        spare = self.config.max_connections_per_address + _SPARE_SOCKETS
-        if not self.config.trusted_proxies and self._peers[peer] >= spare:
+        most = config.max_connections_per_address + config.max_waiting_sockets
+        if not config.trusted_proxies and self._peers[peer] >= most:
             self.metrics.limits.labels("address_sockets").inc()
             return False
         self.sockets.add(socket)
@@ -179,6 +179,9 @@ class ClientSocket(ServerConnection):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # nothing is heard before the upgrade, so this is still the time at which the socket was made
+        if self.request is None and self.loop.time() - self._heard_at >= self._hub.config.handshake_timeout_seconds:
+            self._hub.metrics.limits.labels("handshake_time").inc()
         self._hub.leave(self, self._peer)
         if self._outbox is not None:
             self._outbox.clear()
@@ -232,4 +235,5 @@ class ClientSocket(ServerConnection):
 
     def _cut(self) -> None:
         if self.protocol.state is not State.CLOSED:
+            self._hub.metrics.limits.labels("close_time").inc()
             self.transport.abort()

@@ -22,7 +22,6 @@ from .open_check import OpenedSession
 
 __all__ = ["Closer"]
 
-_MOST_WAITING: Final = 20_000  # closes that wait; more are dropped, the canister notices by itself
 _WORKERS: Final = 16  # closes under way
 _ATTEMPTS: Final = 4
 _FIRST_PAUSE: Final = 0.5  # seconds
@@ -35,10 +34,12 @@ class Closer:
     Args:
         ic: where to.
         identity: the gateway's, to which the sessions are bound.
+        most_waiting: closes that may wait; more are dropped, the canister notices by itself.
         metrics: outcomes.
     """
 
-    def __init__(self, ic: IcClient, identity: Identity, metrics: GatewayMetrics) -> None:
+    def __init__(self, ic: IcClient, identity: Identity, most_waiting: int, metrics: GatewayMetrics) -> None:
+        self._most_waiting = most_waiting
         self._ic = ic
         self._identity = identity
         self._metrics = metrics
@@ -48,7 +49,8 @@ class Closer:
     def close(self, session: OpenedSession) -> None:
         """Tells the canister that a client left, some time soon."""
         # [ICWS-GWY-018]
-        if len(self._waiting) >= _MOST_WAITING:
+        if len(self._waiting) >= self._most_waiting:
+            self._metrics.limits.labels("closes_waiting").inc()
             self._metrics.ws_closes.labels("dropped").inc()
             return
         self._waiting.append(session)

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from icws_secure.errors import IcwsError, MisuseError, Reason
-from icws_secure.limits import MAX_ENVELOPE_BYTES
+from icws_secure.limits import CERTIFICATE_CACHE_ENTRIES, MAX_ENVELOPE_BYTES
 from icws_secure.wire.principal import Principal
 
 __all__ = ["MAINNET_HOSTS", "RELOADABLE", "GatewayConfig"]
@@ -36,6 +36,8 @@ RELOADABLE: Final = frozenset(
         "max_connections",
         "max_connections_per_address",
         "max_connections_per_canister",
+        "max_waiting_sockets",
+        "max_addresses",
         "max_canisters",
         "opens_per_second_per_address",
         "open_burst_per_address",
@@ -104,6 +106,11 @@ class GatewayConfig(BaseSettings):
     max_connections: Count = Field(20_000, description="Connections in total.")
     max_connections_per_address: Count = Field(256, description="Connections of one address (IPv6: one /64).")
     max_connections_per_canister: Count = Field(20_000, description="Clients of one canister.")
+    max_waiting_sockets: Count = Field(
+        256,
+        description="TCP connections beyond those limits, in total and of one address, that may wait for a refusal.",
+    )
+    max_addresses: Count = Field(100_000, description="Addresses whose rates are remembered at the same time.")
     max_canisters: Count = Field(1_000, description="Canisters that are polled at the same time.")
     handshake_timeout_seconds: Seconds = Field(10, description="TLS and HTTP upgrade.")
     open_timeout_seconds: Seconds = Field(30, description="From the handshake frame to a valid ws_open.")
@@ -131,6 +138,9 @@ class GatewayConfig(BaseSettings):
     calls_in_flight_per_client: Annotated[int, Field(ge=1, le=32)] = Field(
         16, description="Relayed calls under way for one secure client; an omnia client has one."
     )
+    closes_waiting: Count = Field(
+        20_000, description="ws_close calls of the gateway that wait; of more the canister hears nothing."
+    )
     call_timeout_seconds: Seconds = Field(20, description="For one answer of the call endpoint.")
     call_retry_seconds: Seconds = Field(30, description="How long a call is tried again after 429, 5xx or no answer.")
     endpoint_reprobe_seconds: Seconds = Field(
@@ -147,10 +157,20 @@ class GatewayConfig(BaseSettings):
     polls_ahead: Annotated[int, Field(ge=1, le=64)] = Field(
         16, description="Polls under way at successive places while a queue is known to be long."
     )
+    poll_ahead_bytes: Size = Field(
+        8 << 20, description="Contents of one canister's messages that wait for their predecessors."
+    )
     polls_in_flight: Count = Field(256, description="Polls under way in total; more wait.")
     head_interval_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         5, description="Between the certified heads relayed to secure clients; 0: none."
     )
+
+    heads_in_flight: Count = Field(64, description="Questions for heads under way in total; more are left out.")
+    heads_in_flight_per_canister: Count = Field(8, description="Questions for heads under way for one canister.")
+    certificate_cache_entries: Count = Field(
+        CERTIFICATE_CACHE_ENTRIES, description="Verified certificates, and as many delegations, that are remembered."
+    )
+    node_key_cache_entries: Count = Field(4_096, description="Canisters whose subnet's node keys are remembered.")
 
     # --- to slow clients ---
     queue_frames: Count = Field(1_024, description="Frames waiting for one client; more closes it as a slow consumer.")

@@ -188,6 +188,8 @@ class ClientConnection:
             return
         # [ICWS-GWY-009] one at a time in omnia/1, where the canister wants exactly the next number
         room = self._services.config.calls_in_flight_per_client if session.secure else 1
+        if session.secure and len(self._lane) >= room:
+            self._services.metrics.waits.labels("client_calls").inc()
         await self._lane.below(room)
         self._lane.enter(call.request_id)
         self._spawn(self._relay_call(call))

@@ -19,6 +19,7 @@ from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal
 from icws_secure.wire.registration import decode_audit_result, encode_audit_argument
 
+from .config import GatewayConfig
 from .directory import Directory, Recipient
 from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
@@ -29,8 +30,6 @@ from .reply_check import PollRefused, ReplicaFault, ReplyChecker, witnessed
 __all__ = ["HeadRelay"]
 
 _BATCH: Final = 50  # sessions a question; the canister's limit
-_MOST_UNDER_WAY: Final = 64  # questions under way in total
-_MOST_PER_CANISTER: Final = 8  # questions under way for one canister; enough for 10,000 sessions at 200 ms each
 
 
 class HeadRelay:
@@ -40,7 +39,8 @@ class HeadRelay:
         gateway: our principal.
         ic: where to ask.
         directory: who is attached.
-        interval: seconds between two rounds.
+        config: the interval between two rounds, and how many questions may be under way. The default of eight for one
+            canister is enough for 10,000 sessions at 200 ms each.
         metrics: outcomes.
         signatures: checks node signatures, where that is on.
     """
@@ -50,14 +50,16 @@ class HeadRelay:
         gateway: Principal,
         ic: IcClient,
         directory: Directory,
-        interval: float,
+        config: GatewayConfig,
         metrics: GatewayMetrics,
         signatures: Callable[[], NodeSignatures | None],
     ) -> None:
         self._gateway = gateway
         self._ic = ic
         self._directory = directory
-        self._interval = interval
+        self._interval = config.head_interval_seconds
+        self._most = config.heads_in_flight
+        self._most_of_canister = config.heads_in_flight_per_canister
         self._metrics = metrics
         self._signatures = signatures
         self._under_way: set[asyncio.Task[None]] = set()
@@ -84,7 +86,9 @@ class HeadRelay:
         canister = batch[0].session.canister
         # a canister that hangs must not use up what others need: its next question waits for the round after
         # [ICWS-GWY-018]
-        if len(self._under_way) >= _MOST_UNDER_WAY or self._busy[canister] >= _MOST_PER_CANISTER:
+        full = len(self._under_way) >= self._most
+        if full or self._busy[canister] >= self._most_of_canister:
+            self._metrics.limits.labels("heads" if full else "canister_heads").inc()
             self._metrics.heads.labels("skipped").inc(len(batch))
             return
         task = asyncio.create_task(self._ask(canister, batch))

@@ -35,6 +35,7 @@ class GatewayMetrics:
         self.connections_total = counter("connections_accepted_total", "Connections, refused ones included.")
         self.closes = counter("closes_total", "Connections that the gateway closed, by close code.", "code")
         self.limits = counter("limits_total", "Bounds that were crossed.", "limit")
+        self.waits = counter("waits_total", "Work that had to wait for its turn, by the bound.", "limit")
         self.opens = counter("opens_total", "Opens by outcome.", "outcome")
         self.frames_received = counter("frames_received_total", "WebSocket frames of clients, pings included.")
         self.bytes_received = counter("received_bytes_total", "Bytes of clients' frames.")

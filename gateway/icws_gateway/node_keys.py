@@ -25,11 +25,11 @@ from icws_secure.wire.http import QueryResponse
 from icws_secure.wire.principal import Principal
 
 from .ic_client import IcClient
+from .metrics import GatewayMetrics
 from .reply_check import ReplicaFault
 
 __all__ = ["NodeSignatures"]
 
-_KEPT: Final = 4_096  # canisters whose subnet's keys are kept
 _REFRESH: Final = 3_600.0  # seconds
 _LEAST_REFRESH: Final = 10.0  # seconds between two readings for one canister
 _TTL_NS: Final = 120 * NS_PER_S
@@ -41,9 +41,13 @@ class NodeSignatures:
     Args:
         ic: where node keys are read.
         certificates: verifies them under the pinned root key.
+        kept: canisters whose subnet's keys are remembered.
+        metrics: counts those that are forgotten.
     """
 
-    def __init__(self, ic: IcClient, certificates: CertificateVerifier) -> None:
+    def __init__(self, ic: IcClient, certificates: CertificateVerifier, kept: int, metrics: GatewayMetrics) -> None:
+        self._kept = kept
+        self._metrics = metrics
         self._ic = ic
         self._certificates = certificates
         self._keys: OrderedDict[Principal, tuple[float, Mapping[Principal, PublicKey]]] = OrderedDict()
@@ -98,6 +102,7 @@ class NodeSignatures:
         except IcwsError as error:
             raise ReplicaFault("node_keys", error.message) from error
         self._keys[canister] = (time.monotonic(), keys)
-        while len(self._keys) > _KEPT:
+        while len(self._keys) > self._kept:
+            self._metrics.limits.labels("node_key_cache").inc()
             self._keys.popitem(last=False)
         return keys

@@ -73,7 +73,9 @@ class CanisterPoller:
         self._signatures = signatures
         self._refuse = refuse
         self._checker = ReplyChecker(canister, gateway)
-        self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(config.polls_ahead)
+        self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(
+            config.polls_ahead, config.poll_ahead_bytes
+        )
         self._pace = PollPace(
             interval=config.poll_interval_ms / 1000,
             idle_interval=config.poll_idle_interval_ms / 1000,
@@ -174,7 +176,7 @@ class CanisterPoller:
                 self._cursor.failed(nonce)
 
     def _take(self, nonce: int, reply: CheckedReply) -> bool:
-        gaps = self._cursor.gaps
+        gaps, let_go = self._cursor.gaps, self._cursor.let_go
         try:
             runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
         except CursorConflict as error:
@@ -182,6 +184,9 @@ class CanisterPoller:
             self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
             return False
         self._metrics.gaps.inc(self._cursor.gaps - gaps)
+        # [ICWS-GWY-018]
+        if self._cursor.let_go > let_go:
+            self._metrics.limits.labels("poll_ahead_bytes").inc(self._cursor.let_go - let_go)
         self._newest_ns = max(self._newest_ns, reply.time_ns)
         clients = self._directory.of(self._canister)
         for run in runs:
@@ -246,6 +251,9 @@ class CanisterPoller:
         legacy = self._has_legacy()
         # [ICWS-GWY-014]
         prefer = _LEGACY_VERSION if legacy else _NEW_VERSION
+        if self._slots.locked():
+            self._metrics.waits.labels("polls").inc()
+        # [ICWS-GWY-018]
         async with self._slots:
             self._metrics.polls_in_flight.inc()
             try:

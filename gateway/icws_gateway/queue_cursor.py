@@ -30,7 +30,6 @@ TOMBSTONE_LEAF: Final = sha256(b"").digest()
 _REMEMBERED: Final = 512  # nonces whose hash is kept after delivery, to recognise what comes again
 _FULL_REPLIES: Final = 2  # in a row, after which the queue counts as long
 _GAP_ANSWERS: Final = 2  # equal answers after which a gap is believed
-_MAX_WAITING_BYTES: Final = 8 << 20  # contents that wait for their predecessors
 
 
 class QueueEntry(Protocol):
@@ -70,12 +69,15 @@ class QueueCursor(Generic[_Reply, _Entry]):
 
     Args:
         most_ahead: polls that may be under way at successive places.
+        most_waiting_bytes: contents that may wait for their predecessors; what is beyond is polled for again.
 
     Attributes:
         gaps: how often places of the queue were skipped.
+        let_go: messages that came too early to be kept.
     """
 
-    def __init__(self, most_ahead: int) -> None:
+    def __init__(self, most_ahead: int, most_waiting_bytes: int = 8 << 20) -> None:
+        self._most_waiting_bytes = most_waiting_bytes
         self._most_ahead = most_ahead
         self._position: int | None = None
         self._asked: dict[int, int] = {}
@@ -88,6 +90,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._gap: tuple[int, int] | None = None
         self._gap_answers = 0
         self.gaps = 0
+        self.let_go = 0
 
     @property
     def position(self) -> int:
@@ -218,7 +221,8 @@ class QueueCursor(Generic[_Reply, _Entry]):
         if entry.nonce < position or entry.nonce in self._waiting:
             return
         # the message that is due is always kept, whatever waits behind it
-        if entry.nonce > position and self._waiting_bytes + entry.size > _MAX_WAITING_BYTES:
+        if entry.nonce > position and self._waiting_bytes + entry.size > self._most_waiting_bytes:
+            self.let_go += 1
             return
         self._waiting[entry.nonce] = (reply, entry)
         self._waiting_bytes += entry.size

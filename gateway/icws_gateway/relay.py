@@ -91,6 +91,10 @@ class CallRelay:
         slots = self._canisters.setdefault(canister, _CanisterSlots(self._per_canister))
         slots.users += 1
         try:
+            if slots.semaphore.locked():
+                self._metrics.waits.labels("canister_calls").inc()
+            elif self._total.locked():
+                self._metrics.waits.labels("calls").inc()
             async with slots.semaphore, self._total:
                 self._metrics.calls_in_flight.inc()
                 try:

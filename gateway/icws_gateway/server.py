@@ -75,7 +75,7 @@ class Gateway:
             directory=directory,
             pollers=Pollers(self._identity.principal, self._ic, directory, config, self.metrics),
             relay=CallRelay(self._ic, config, self.metrics),
-            closer=Closer(self._ic, self._identity, self.metrics),
+            closer=Closer(self._ic, self._identity, config.closes_waiting, self.metrics),
         )
         self._server: Server | None = None
         self._background: set[asyncio.Task[None]] = set()
@@ -132,6 +132,7 @@ class Gateway:
             config.host,
             config.port,
             ssl=self._tls,
+            ssl_handshake_timeout=config.handshake_timeout_seconds if self._tls is not None else None,
             origins=[Origin(origin) for origin in config.allowed_origins] or None,
             select_subprotocol=_select_subprotocol,
             compression=None,
@@ -153,7 +154,7 @@ class Gateway:
                 self.principal,
                 self._ic,
                 self._services.directory,
-                config.head_interval_seconds,
+                config,
                 self.metrics,
                 lambda: self._services.pollers.signatures,
             )
@@ -277,11 +278,15 @@ class Gateway:
                 await asyncio.sleep(_RETRY)
 
     def _trust(self, root_key: RootKey) -> None:
-        self._services.certificates = CertificateVerifier(root_key)
-        verify = self._config.verify_queries
+        config = self._config
+        certificates = CertificateVerifier(root_key, cache_entries=config.certificate_cache_entries)
+        self._services.certificates = certificates
+        verify = config.verify_queries
         # [ICWS-GWY-016]
         if verify or (verify is None and root_key == MAINNET_ROOT_KEY):
-            self._services.pollers.signatures = NodeSignatures(self._ic, self._services.certificates)
+            self._services.pollers.signatures = NodeSignatures(
+                self._ic, certificates, config.node_key_cache_entries, self.metrics
+            )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -77,6 +77,7 @@ async def test_too_many_new_connections(ic, make_gateway, connect_peer):
         await (await connect_peer(gateway, canister)).open()
     refused = await connect_peer(gateway, canister)
     assert await refused.wait_closed() == CloseCode.RATE_LIMITED
+    assert metric(gateway, "limits_total", limit="address_opens") == 1
 
 
 async def test_signatures_are_charged_before_they_are_checked(ic, make_gateway, connect_peer, monkeypatch):
@@ -156,6 +157,7 @@ async def test_large_open(ic, make_gateway, connect_peer):
     peer = await connect_peer(gateway, ic.install())
     await peer.send(peer.envelope("ws_open", bytes(100_000)))
     assert await peer.wait_closed() == CloseCode.ENVELOPE_TOO_LARGE
+    assert metric(gateway, "limits_total", limit="open_bytes") == 1
 
 
 @pytest.mark.parametrize("bomb", [b"\x81" * 60_000, b"\xa1\x68envelope" + b"\xa1\x61a" * 20_000, b"\x9b" + b"\xff" * 8])
@@ -217,6 +219,7 @@ async def test_silent_connection_is_pinged_and_closed(ic, make_gateway, eventual
         while b"IdleTimeout" not in received:
             received += await reader.read(4_096)
     assert b"\x89\x04icws" in received
+    assert metric(gateway, "limits_total", limit="idle") == 1
     assert struct.pack("!H", CloseCode.IDLE_TIMEOUT) in received
     await eventually(lambda: len(gateway._hub.sockets) == 0)
     writer.close()
@@ -236,9 +239,20 @@ async def test_slow_handshake_is_cut(ic, make_gateway, eventually, witness):
     writer.write(b"GET / HTTP/1.1\r\nHost: ")
     async with asyncio.timeout(5):
         assert await reader.read() == b""
-    await eventually(lambda: len(gateway._hub.sockets) == 0)
+    await eventually(lambda: metric(gateway, "limits_total", limit="handshake_time") == 1)
+    assert len(gateway._hub.sockets) == 0
     writer.close()
     await witness(gateway)
+
+
+async def test_slow_tls_handshake_is_cut(ic, make_gateway, tmp_path, write_certificate):
+    chain, secret = write_certificate(tmp_path, "gateway")
+    gateway = await make_gateway(handshake_timeout_seconds=0.3, tls_certificate=chain, tls_key=secret)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"\x16\x03\x01")
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_peer_that_never_finishes_closing_is_cut(ic, make_gateway, eventually):
@@ -252,14 +266,12 @@ async def test_peer_that_never_finishes_closing_is_cut(ic, make_gateway, eventua
     writer.write(b"\x88\x80\x00\x00\x00\x00")  # a close frame, and then nothing
     await eventually(lambda: len(gateway._hub.sockets) == 0, 3)
     await eventually(lambda: metric(gateway, "connections") == 0)
+    assert metric(gateway, "limits_total", limit="close_time") == 1
     writer.close()
 
 
-async def test_sockets_before_the_handshake_are_bounded(ic, make_gateway, eventually, monkeypatch):
-    from icws_gateway import client_socket
-
-    monkeypatch.setattr(client_socket, "_SPARE_SOCKETS", 2)
-    gateway = await make_gateway(max_connections_per_address=1)
+async def test_sockets_before_the_handshake_are_bounded(ic, make_gateway, eventually):
+    gateway = await make_gateway(max_connections_per_address=1, max_waiting_sockets=2)
     writers = [(await asyncio.open_connection("127.0.0.1", gateway.port))[1] for _ in range(6)]
     await eventually(lambda: metric(gateway, "limits_total", limit="address_sockets") == 3)
     assert len(gateway._hub.sockets) == 3
@@ -290,6 +302,7 @@ async def test_hanging_canister_takes_no_calls_of_others(ic, make_gateway, conne
     await fine.say(b"through")
     await eventually(lambda: b"through" in fine.contents)
     assert waiting == 2
+    assert metric(gateway, "waits_total", limit="canister_calls") == 4
 
 
 async def test_garbage_on_the_socket_disturbs_nobody(ic, make_gateway, witness):

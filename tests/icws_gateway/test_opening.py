@@ -175,6 +175,7 @@ async def test_client_that_never_opens_is_closed(ic, make_gateway, connect_peer)
     gateway = await make_gateway(open_timeout_seconds=0.2)
     peer = await connect_peer(gateway, ic.install())
     assert await peer.wait_closed() == CloseCode.OPEN_TIMEOUT
+    assert gateway.metrics.registry.get_sample_value("icws_gateway_limits_total", {"limit": "open_time"}) == 1
 
 
 @pytest.mark.req("ICWS-GWY-011")
