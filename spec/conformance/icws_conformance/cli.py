@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from icws_conformance.case import Case
+from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.driver import Drivers
+from icws_conformance.clients.manners import manner_cases
+from icws_conformance.clients.world import open_world
 from icws_conformance.expected import read_expected
 from icws_conformance.reports import html_page, read_run, write_reports
 from icws_conformance.reports.terminal import Terminal
@@ -26,6 +30,7 @@ from icws_conformance.vectors.program import split_command
 from icws_conformance.vectors.target import VectorTarget
 from icws_conformance.vectors.vector import read_vectors
 from icws_conformance.verdict import ExitCode
+from icws_conformance.wirelog import WireLog
 from icws_secure.errors import IcwsError, MisuseError, TransportError
 
 __all__ = ["app"]
@@ -39,6 +44,7 @@ app = typer.Typer(
 )
 
 LIBRARY: Final = (sys.executable, "-m", "icws_conformance.drivers.library")
+CLIENT: Final = (sys.executable, "-m", "icws_conformance.drivers.icws_client")
 
 CaseOption = Annotated[list[str] | None, typer.Option("--case", help="Only this case; * stands for anything.")]
 RequirementOption = Annotated[list[str] | None, typer.Option("--requirement", help="Only cases of this requirement.")]
@@ -46,6 +52,7 @@ ExpectedOption = Annotated[Path | None, typer.Option("--expected", help="TOML fi
 ReportOption = Annotated[Path | None, typer.Option("--report", help="Folder for JSON, JUnit and HTML.")]
 NameOption = Annotated[str | None, typer.Option("--name", help="Name of the implementation in the reports.")]
 ListOption = Annotated[bool, typer.Option("--list", help="List the cases and their requirements; run nothing.")]
+AtOnceOption = Annotated[int, typer.Option("--at-once", min=1, max=32, help="Cases at a time.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what passed, too.")]
 
 
@@ -82,6 +89,43 @@ def vectors(
                 cases,
                 expected=None if expected is None else read_expected(expected),
                 at_once=1,
+                verbose=verbose,
+            )
+
+    _finish(run, report)
+
+
+@app.command()
+def client(
+    start: Annotated[str | None, typer.Option(help="Driver of the client under test. Default: icws_client.")] = None,
+    case: CaseOption = None,
+    requirement: RequirementOption = None,
+    expected: ExpectedOption = None,
+    report: ReportOption = None,
+    name: NameOption = None,
+    at_once: AtOnceOption = 4,
+    listed: ListOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Start a client through its driver, and be the IC, the canister and hostile gateways for it."""
+
+    async def run() -> Run | None:
+        words = list(CLIENT) if start is None else split_command(start)
+        async with open_world() as world, Drivers(words) as drivers:
+            every = [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+            cases = select(every, case or (), requirement or ())
+            if listed:
+                _list(cases)
+                return None
+            known = None if expected is None else read_expected(expected, {entry.id for entry in every})
+            async with drivers.lend(WireLog()) as driver:
+                hello = driver.hello
+            return await _play(
+                "client",
+                name or str(hello.get("name", start)),
+                cases,
+                expected=known,
+                at_once=at_once,
                 verbose=verbose,
             )
 

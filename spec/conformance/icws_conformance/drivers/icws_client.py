@@ -1,0 +1,142 @@
+"""The driver of ``icws_client`` for the target ``client``; the protocol is in ``docs/auditor.md``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any, Final
+
+from icws_client import ClientConfig, Connection, ConnectionClosed, connect
+from icws_secure.errors import IcwsError, SessionEnded
+from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.session.client import Ended, Event, GatewayLost
+from icws_secure.wire.principal import Principal
+
+__all__ = ["main"]
+
+_LINE_BYTES: Final = 8 << 20
+
+#: In a hurry: as an application would set them that cannot wait, so that silence is noticed within seconds.
+_HURRY: Final = {
+    "backoff_initial_ns": 10 * NS_PER_MS,
+    "attach_timeout_ns": 3 * NS_PER_S,
+    "handshake_timeout_ns": 3 * NS_PER_S,
+    "receipt_timeout_ns": 2 * NS_PER_S,
+    "head_interval_ns": 2 * NS_PER_S,
+    "audit_interval_ns": 2 * NS_PER_S,
+    "withhold_grace_ns": 2 * NS_PER_S,
+    "retry_initial_ns": 50 * NS_PER_MS,
+    "poll_interval_ns": 20 * NS_PER_MS,
+    "poll_interval_max_ns": 100 * NS_PER_MS,
+    "direct_fallback": False,
+}
+
+
+class _Driver:
+    def __init__(self) -> None:
+        self._connection: Connection[bytes] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._receiving: asyncio.Task[None] | None = None
+
+    async def command(self, asked: dict[str, Any]) -> None:
+        try:
+            answer = await getattr(self, f"on_{asked['command']}")(asked)
+            _say({"id": asked["id"], "ok": True, **(answer or {})})
+        except IcwsError as error:
+            _say({"id": asked["id"], "ok": False, "error": _described(error)})
+
+    def begin(self, asked: dict[str, Any]) -> None:
+        task = asyncio.create_task(self.command(asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end(self) -> None:
+        if self._connection is not None:
+            await self._connection.abandon()
+
+    async def on_hello(self, asked: dict[str, Any]) -> dict[str, Any]:
+        del asked
+        features = ["failover", "receipts", "reasons", "direct", "pinned", "reset", "hurry"]
+        return {"name": "icws_client", "profiles": ["secure", "omnia"], "features": features}
+
+    async def on_connect(self, asked: dict[str, Any]) -> dict[str, Any]:
+        canister = Principal.from_text(asked["canister_id"])
+        settings: dict[str, Any] = dict(_HURRY) if asked.get("hurry") else {}
+        settings |= {f"{name}_ns": ms * NS_PER_MS for name, ms in asked.get("settings_ms", {}).items()}
+        self._connection = await connect(
+            asked["gateways"] or None,
+            canister_id=canister,
+            ic_url=asked["ic_url"],
+            root_key=bytes.fromhex(asked["root_key_hex"]),
+            profile=asked["profile"],
+            gateway_principal=asked.get("gateway_principal"),
+            open_timeout=asked.get("limit_s", 10),
+            close_timeout=2.0,
+            config=ClientConfig(canister_id=canister, **settings),
+            on_event=_tell,
+        )
+        self._receiving = asyncio.create_task(self._receive(self._connection))
+        return {"session": self._connection.session_principal.to_text()}
+
+    async def on_send(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if self._connection is None:
+            raise IcwsError("not connected")
+        await self._connection.send(bytes.fromhex(asked["data_hex"]), confirm=asked["confirm"])
+        return {"outcome": asked["confirm"]}
+
+    async def on_close(self, asked: dict[str, Any]) -> None:
+        del asked
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def on_reset(self, asked: dict[str, Any]) -> None:
+        del asked
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.abandon()
+
+    async def _receive(self, connection: Connection[bytes]) -> None:
+        try:
+            async for message in connection:
+                _say({"event": "message", "data_hex": message.hex()})
+        except ConnectionClosed:
+            return  # told as an event already
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, GatewayLost):
+        url = None if event.target is None else event.target.url
+        _say({"event": "lost", "gateway": url, "error": _described(event.error)})
+    elif isinstance(event, Ended):
+        code = event.error.code if isinstance(event.error, SessionEnded) else None
+        _say({"event": "closed", "code": code, "reason": str(event.error)})
+
+
+def _described(error: IcwsError) -> dict[str, Any]:
+    return {"reason": str(error.reason), "requirement": error.requirement, "text": error.message}
+
+
+def _say(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+async def _run() -> None:
+    reader = asyncio.StreamReader(limit=_LINE_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    driver = _Driver()
+    while line := await reader.readline():
+        driver.begin(json.loads(line))
+    await driver.end()
+
+
+def main() -> None:
+    """Obey until the input ends."""
+    asyncio.run(_run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The target ``client``: the driver's protocol, some cases on our client, and clients that are no good."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from icws_conformance.case import Case
+from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.driver import Drivers
+from icws_conformance.clients.manners import manner_cases
+from icws_conformance.clients.world import World, open_world
+from icws_conformance.requirements import requirements
+from icws_conformance.runner import Run, run_cases
+from icws_conformance.verdict import Verdict
+from icws_conformance.wirelog import WireLog
+from icws_secure.errors import TransportError
+
+ROOT = Path(__file__).resolve().parents[2]
+JS = ROOT / "tests/interop/js"
+OURS = [sys.executable, "-m", "icws_conformance.drivers.icws_client"]
+CASES = [
+    "secure/altered-content",
+    "secure/another-clients-message",
+    "secure/replay",
+    "omnia/altered-content",
+    "manners/registers-directly",
+    "manners/signs-its-opens",
+    "manners/no-fallback",
+    "manners/pinned-gateway",
+]
+LIAR = """
+import json, sys
+for line in sys.stdin:
+    q = json.loads(line)
+    answer = {"id": q["id"], "ok": True, "profiles": ["secure"], "session": "2vxsx-fae"}
+    print(json.dumps(answer), flush=True)
+    if q["command"] == "send":
+        print(json.dumps({"event": "message", "data_hex": "00"}), flush=True)
+"""
+
+
+async def run_of(words: Sequence[str], names: Sequence[str]) -> Run:
+    async with open_world() as world, Drivers(words) as drivers:
+        cases = [case for case in every_case(world, drivers) if case.id in names]
+        assert len(cases) == len(names)
+        return await run_cases(cases, target="client", implementation="test", command="test", at_once=4)
+
+
+def every_case(world: World, drivers: Drivers) -> list[Case]:
+    return [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+
+
+@pytest.mark.timeout(120)
+async def test_our_client_passes() -> None:
+    run = await run_of(OURS, CASES)
+    assert {
+        result.case: (result.verdict, result.seen, result.reason)
+        for result in run.results
+        if result.verdict is not Verdict.PASS
+    } == {}
+    assert all(result.log for result in run.results)
+
+
+async def test_client_that_only_claims_to_have_a_session_fails() -> None:
+    run = await run_of([sys.executable, "-c", LIAR], ["manners/registers-directly", "manners/converses"])
+    assert [result.verdict for result in run.results] == [Verdict.FAIL, Verdict.FAIL]
+
+
+async def test_driver_that_ends_is_told_apart_from_one_that_answers() -> None:
+    async with Drivers([sys.executable, "-c", "print('no JSON')"]) as drivers:
+        with pytest.raises(TransportError):
+            async with drivers.lend(WireLog()):
+                pass
+
+
+async def test_cases_name_requirements_that_exist_and_have_names_of_their_own() -> None:
+    async with open_world(1) as world, Drivers(OURS) as drivers:
+        cases = every_case(world, drivers)
+    assert len({case.id for case in cases}) == len(cases)
+    assert {name for case in cases for name in case.requirements} <= set(requirements())
+
+
+@pytest.mark.node
+@pytest.mark.timeout(120)
+async def test_deployed_client_is_driven_too() -> None:
+    node = shutil.which("node")
+    if node is None or not (JS / "node_modules").is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("Node.js and its packages are missing: make node")
+        pytest.skip("Node.js and its packages are missing: make node")
+    driver = ROOT / "spec/conformance/icws_conformance/drivers/js/ic_websocket_js.mjs"
+    run = await run_of(
+        [node, str(driver), str(JS)], ["manners/converses-omnia", "omnia/altered-content", "secure/replay"]
+    )
+    verdicts = {result.case: result.verdict for result in run.results}
+    assert verdicts == {
+        "manners/converses-omnia": Verdict.PASS,
+        "omnia/altered-content": Verdict.PASS,
+        "secure/replay": Verdict.NOT_APPLICABLE,
+    }, [(result.case, result.seen, result.reason) for result in run.results]
