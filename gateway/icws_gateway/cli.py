@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from .config import GatewayConfig
 from .logs import configure_logs, logger
 from .sample_config import sample_config
 from .server import Gateway
+from .worker_metrics import WorkerMetrics
+from .workers import UNUSABLE, Supervisor, reserve_port, share
 
 __all__ = ["app", "serve"]
 
@@ -36,6 +39,7 @@ def gateway(
     deny: Annotated[list[str] | None, typer.Option(help="Canister never to serve; repeat.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate chain; serves wss.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the port.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Who may read /metrics: loopback, public, off.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
@@ -61,6 +65,7 @@ def gateway(
         "canisters_deny": tuple(deny) if deny else None,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,
+        "workers": workers,
         "metrics": metrics,
         "log_level": log_level,
         "log_format": log_format,
@@ -72,29 +77,74 @@ def gateway(
             typer.echo("settings are fine")
             return
         configure_logs(settings)
-        _run(serve(settings, lambda: GatewayConfig.load(config, flags)))
+        status = _serve_all(settings, lambda: GatewayConfig.load(config, flags))
     except (IcwsError, OSError) as error:
-        typer.echo(f"icws gateway: {error.message if isinstance(error, IcwsError) else error}", err=True)
-        raise typer.Exit(2) from None
+        _complain(error)
+        raise typer.Exit(UNUSABLE) from None
+    raise typer.Exit(status)
 
 
-async def serve(config: GatewayConfig, load: Callable[[], GatewayConfig]) -> None:
+def _serve_all(settings: GatewayConfig, load: Callable[[], GatewayConfig]) -> int:
+    """Serves in this process, or in as many as the settings say. Returns the exit status."""
+    if settings.workers == 1:
+        _run(serve(settings, load))
+        return 0
+    holder, settings = reserve_port(settings)
+    with holder, tempfile.TemporaryDirectory(prefix="icws-gateway-") as folder:
+
+        def work(number: int, alive: int) -> int:
+            try:
+                own = share(settings, number)
+                configure_logs(own, number)
+                siblings = WorkerMetrics(Path(folder), number, settings.workers)
+                # however many the file may say by now: these are the processes that there are
+                reread = lambda: share(load().model_copy(update={"workers": settings.workers}), number)  # noqa: E731
+                _run(serve(own, reread, siblings=siblings, alive=alive))
+            except (IcwsError, OSError) as error:
+                _complain(error)
+                return UNUSABLE
+            return 0
+
+        return Supervisor(settings.workers, work).run()
+
+
+def _complain(error: IcwsError | OSError) -> None:
+    typer.echo(f"icws gateway: {error.message if isinstance(error, IcwsError) else error}", err=True)
+
+
+async def serve(
+    config: GatewayConfig,
+    load: Callable[[], GatewayConfig],
+    *,
+    siblings: WorkerMetrics | None = None,
+    alive: int | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains and stops; a second signal skips the draining.
 
     Args:
         config: the settings.
         load: reads them anew, on SIGHUP.
+        siblings: the figures of processes that share the port, if there are others.
+        alive: a descriptor that becomes readable when whoever watches over this process is gone; ends it, too.
 
     Raises:
         IcwsError: the identity or the TLS files cannot be used.
         OSError: the address cannot be listened on.
     """
-    gateway_ = Gateway(config)
+    gateway_ = Gateway(config, siblings=siblings)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     # before anybody can know that we are here
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    if alive is not None:
+
+        def orphaned() -> None:
+            loop.remove_reader(alive)
+            signals.put_nowait(signal.SIGTERM)
+
+        loop.add_reader(alive, orphaned)
     try:
         await gateway_.start()
         while await signals.get() == signal.SIGHUP:

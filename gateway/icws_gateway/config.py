@@ -95,6 +95,9 @@ class GatewayConfig(BaseSettings):
     # --- TLS and operation ---
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; with tls_key: wss.")
     tls_key: Path | None = Field(None, description="PEM file of the private key.")
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="Processes that share the port, each with a key of its own; limits in total are divided."
+    )
     metrics: Literal["loopback", "public", "off"] = Field(
         "loopback", description="Who may read /metrics: local addresses, everybody, nobody."
     )

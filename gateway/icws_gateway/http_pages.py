@@ -10,7 +10,6 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from .config import GatewayConfig
-from .metrics import GatewayMetrics
 
 __all__ = ["PageSource", "plain_page"]
 
@@ -21,7 +20,8 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class PageSource(Protocol):
     """What the pages show."""
 
-    metrics: GatewayMetrics
+    async def figures(self) -> bytes:
+        """The metrics in Prometheus' text format."""
 
     @property
     def config(self) -> GatewayConfig:
@@ -32,7 +32,7 @@ class PageSource(Protocol):
         """Whether new clients are welcome."""
 
 
-def plain_page(gateway: PageSource, request: Request, peer: str) -> Response | None:
+async def plain_page(gateway: PageSource, request: Request, peer: str) -> Response | None:
     """The answer to a plain HTTP request, or None for a WebSocket's.
 
     ``/health``: the process serves. ``/ready``: it takes new clients, otherwise 503. ``/metrics``: Prometheus' format,
@@ -47,7 +47,7 @@ def plain_page(gateway: PageSource, request: Request, peer: str) -> Response | N
         return _page(HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n")
     if path == "/metrics":
         if _may_read_metrics(gateway.config.metrics, request.headers, peer):
-            return _page(HTTPStatus.OK, gateway.metrics.render(), _METRICS)
+            return _page(HTTPStatus.OK, await gateway.figures(), _METRICS)
         return _page(HTTPStatus.NOT_FOUND, b"not here\n")
     if "websocket" not in request.headers.get("Upgrade", "").lower():
         return _page(HTTPStatus.UPGRADE_REQUIRED, b"this is an IC WebSocket gateway\n")

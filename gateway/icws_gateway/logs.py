@@ -18,8 +18,16 @@ def logger(**facts: Any) -> structlog.stdlib.BoundLogger:
     return bound
 
 
-def configure_logs(config: GatewayConfig) -> None:
-    """Sets up the process's logs, for the command line. Embedders configure structlog as they like."""
+def configure_logs(config: GatewayConfig, worker: int | None = None) -> None:
+    """Sets up the process's logs, for the command line. Embedders configure structlog as they like.
+
+    Args:
+        config: level and form.
+        worker: number of this process among several; on every line.
+    """
+    structlog.contextvars.clear_contextvars()
+    if worker is not None:
+        structlog.contextvars.bind_contextvars(worker=worker)
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -28,6 +36,7 @@ def configure_logs(config: GatewayConfig) -> None:
     )
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
@@ -35,6 +44,8 @@ def configure_logs(config: GatewayConfig) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
+        # a line is one write: processes that share the output must not end each other's lines
+        logger_factory=structlog.WriteLoggerFactory(),
         cache_logger_on_first_use=False,
     )
     # The libraries' own loggers repeat what peers do wrong; that is in the metrics.

@@ -40,6 +40,7 @@ from .relay import CallRelay
 from .services import Services
 from .tls import reload_certificate, server_context
 from .trust import configured_root_key
+from .worker_metrics import WorkerMetrics
 
 __all__ = ["Gateway", "serve_gateway"]
 
@@ -54,13 +55,17 @@ class Gateway:
     Args:
         config: its settings.
         identity: its principal selects its queue at each canister; by default from the settings' key file.
+        siblings: the figures of other processes that share its port; None if there are none.
 
     Raises:
         MisuseError: the identity, the root key or the TLS files cannot be used.
     """
 
-    def __init__(self, config: GatewayConfig, identity: Identity | None = None) -> None:
+    def __init__(
+        self, config: GatewayConfig, identity: Identity | None = None, *, siblings: WorkerMetrics | None = None
+    ) -> None:
         self._config = config
+        self._siblings = siblings
         self._identity = identity if identity is not None else load_or_create_identity(config.identity)
         self._tls = server_context(config)
         self.metrics = GatewayMetrics()
@@ -123,6 +128,8 @@ class Gateway:
         """
         config = self._config
         await self._ic.start()
+        if self._siblings is not None:
+            await self._siblings.start(self.metrics.render)
 
         def connection(*args: Any, **options: Any) -> ClientSocket:
             return ClientSocket(*args, hub=self._hub, **options)
@@ -144,7 +151,7 @@ class Gateway:
             max_size=config.max_frame_bytes,
             max_queue=_READ_QUEUE,
             create_connection=connection,  # type: ignore[arg-type] # any factory will do
-            reuse_port=None,
+            reuse_port=self._siblings is not None or None,
             backlog=1_024,
         )
         self._spawn(self._hub.watch())
@@ -202,6 +209,8 @@ class Gateway:
         await asyncio.gather(*self._background, return_exceptions=True)
         await services.pollers.stop()
         await self._ic.stop()
+        if self._siblings is not None:
+            await self._siblings.stop()
         self._log.info("stopped")
 
     def reload(self, config: GatewayConfig) -> None:
@@ -261,9 +270,13 @@ class Gateway:
             self._config.proxy_networks,
         )
 
-    def _answer_plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def figures(self) -> bytes:
+        """The metrics in Prometheus' text format; of all processes that share the port."""
+        return self.metrics.render() if self._siblings is None else await self._siblings.gather()
+
+    async def _answer_plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         peer = connection.remote_address
-        return plain_page(self, request, peer[0] if isinstance(peer, tuple) else "")
+        return await plain_page(self, request, peer[0] if isinstance(peer, tuple) else "")
 
     async def _learn_ic(self) -> None:
         """Finds out whether the IC is there, and the root key of one that is not configured."""

@@ -78,7 +78,16 @@ BOUNDS = {
 
 NOT_BOUNDS = {
     *("ic_url", "listen", "identity", "root_key", "verify_queries", "canisters_allow", "canisters_deny"),
-    *("allowed_origins", "trusted_proxies", "tls_certificate", "tls_key", "metrics", "log_level", "log_format"),
+    *(
+        "allowed_origins",
+        "trusted_proxies",
+        "tls_certificate",
+        "tls_key",
+        "workers",
+        "metrics",
+        "log_level",
+        "log_format",
+    ),
     *("endpoint_reprobe_seconds", "poll_interval_ms", "poll_idle_interval_ms", "poll_idle_after_seconds"),
     *("poll_min_gap_ms", "poll_backoff_seconds", "head_interval_seconds"),
 }
