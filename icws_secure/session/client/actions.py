@@ -77,7 +77,8 @@ class HttpRequest:
 class SaveState:
     """Store the session's state durably **before** carrying out the actions that follow.
 
-    Only given when :attr:`ClientConfig.persist` is set. The bytes contain the session's secret key: seal them.
+    Events that are there at the same time are to be told after it. Only given when :attr:`ClientConfig.persist` is set.
+    The bytes contain the session's secret key: seal them.
 
     Args:
         state: what :meth:`ClientSession.export_state` gave.

@@ -159,7 +159,7 @@ class SessionCore:
 
     def new_settlement(self) -> Settlement:
         """A settlement for the outbox."""
-        return Settlement(self.outbox, self.tell, has_skips=self.is_secure)
+        return Settlement(self.outbox, self.tell, self.save, has_skips=self.is_secure)
 
     def renew_client_key(self) -> None:
         """Take a new client nonce (omnia: every open has its own)."""

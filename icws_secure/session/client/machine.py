@@ -413,7 +413,7 @@ class ClientSession:
             What.OPEN: self._attacher.opener.outcome,
             What.MESSAGE: self._receipts.message_outcome,
             What.RECEIPT: self._receipts.asked_outcome,
-            What.PROOF: self._prover.outcome,
+            What.PROOF: self._proof_outcome,
             What.AUDIT_QUERY: self._auditor.outcome,
             What.AUDIT_CALL: self._auditor.outcome,
             What.POLL: self._poller.outcome,
@@ -427,6 +427,10 @@ class ClientSession:
             self._guard(self._core.attachment, lambda: take[what](outcome))
             if what is What.MESSAGE and isinstance(outcome, Answered):
                 self._poller.soon()
+
+    def _proof_outcome(self, outcome: Outcome[Purpose]) -> None:
+        self._prover.outcome(outcome)
+        self._receipts.proof_outcome(outcome, self._core.outbox.entries.get(outcome.purpose.serial))
 
     def _registered(self, outcome: Outcome[Purpose]) -> None:
         try:

@@ -51,7 +51,8 @@ class Prover:
                 continue
             for request_id, expires_ns in entry.calls.items():
                 envelope = self._submissions.envelope(request_id)
-                if envelope is not None and request_id not in self._asked and core.ic > expires_ns + _MARGIN_NS:
+                is_due = core.ic > expires_ns + _MARGIN_NS and not core.calls.is_open(request_id)
+                if envelope is not None and request_id not in self._asked and is_due:
                     self._asked.add(request_id)
                     core.calls.ask(Purpose(What.PROOF, entry.seq), core.identity, envelope, limit_ns=_ASK_NS)
 
@@ -62,7 +63,7 @@ class Prover:
         for entry in self._withdrawn():
             times.append(self._begun.get(entry.seq, core.now) + _LIMIT_NS)
             for request_id, expires_ns in entry.calls.items():
-                if request_id not in self._asked:
+                if request_id not in self._asked and not core.calls.is_open(request_id):
                     times.append(core.now + max(0, expires_ns + 2 * _MARGIN_NS - core.ic))
         return min(times, default=None)
 

@@ -130,6 +130,24 @@ class Receipts:
                 # An omnia canister takes a number that comes twice, in two envelopes, for a fault.
                 core.settlement.unknown(entry, outcome.error)
 
+    def proof_outcome(self, outcome: Outcome[Purpose], entry: Entry | None) -> None:
+        """Take the answer to a call of a withdrawn message that was asked about when it had expired.
+
+        Raises:
+            StallError, StateViolation: as :meth:`frame`.
+        """
+        if not isinstance(outcome, Answered) or entry is None:
+            return
+        receipt = outcome.receipt
+        submission = self._submissions.find(receipt.request_id)
+        if submission is None:
+            envelope = self._submissions.envelope(receipt.request_id)
+            if envelope is None:
+                return
+            seqs = tuple(seq for seq, item in self._core.outbox.entries.items() if receipt.request_id in item.calls)
+            submission = Submission(envelope, seqs, -1, False, self._core.now)
+        self._settle(submission, receipt)
+
     def asked_outcome(self, outcome: Outcome[Purpose]) -> None:
         """Take what the IC said about a message that the gateway was to relay.
 

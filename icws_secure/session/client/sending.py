@@ -87,6 +87,7 @@ class Sender:
         for submission in self._submissions:
             if submission.by_gateway and submission.serial == attachment.serial:
                 self._submissions.finish(submission)
+                core.calls.drop(submission.request_id)
                 for entry in entries_of(core, submission):
                     core.outbox.send_again(entry, core.now)
 

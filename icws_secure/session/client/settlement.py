@@ -39,14 +39,19 @@ class Settlement:
     Args:
         outbox: the messages.
         tell: takes the events for the application.
+        save: stores the session before the application is told: a restart must not send what is said to be not
+            executed.
         has_skips: whether a number can be skipped (secure profile).
     """
 
-    def __init__(self, outbox: Outbox, tell: Callable[[Event], None], *, has_skips: bool) -> None:
+    def __init__(
+        self, outbox: Outbox, tell: Callable[[Event], None], save: Callable[[], None], *, has_skips: bool
+    ) -> None:
         self.executed_through = 0
         """Handlers have run for every number up to here; certified."""
         self._outbox = outbox
         self._tell_application = tell
+        self._save = save
         self._has_skips = has_skips
         self._traps_known_above = 0
         self._traps_known_through = 0
@@ -214,6 +219,7 @@ class Settlement:
     def _skip(self, entry: Entry) -> None:
         if self._has_skips and entry.seq > self._outbox.accepted_through:
             self._outbox.replace(entry, encode_service_message(SkipMessage()))
+            self._save()
         else:
             self._outbox.drop(entry)
 

@@ -163,9 +163,7 @@ class Ic:
 
     def certify(self, *paths: Sequence[bytes], tree: MerkleMap | None = None) -> bytes:
         tree = self.tree() if tree is None else tree
-        return encode_certificate(
-            tree.witness([(b"time",), *paths]), self.signer.sign(tree), self.delegation
-        )
+        return encode_certificate(tree.witness([(b"time",), *paths]), self.signer.sign(tree), self.delegation)
 
     def data_certificate(self) -> bytes:
         return self.certify((b"canister", self.canister_id.raw, b"certified_data"))
@@ -374,7 +372,9 @@ class Gateway:
             )
             result = decode_get_messages_result(reply)
             self.nonce = int(result.messages[-1].key[-20:]) + 1
-            own = [KeyedContent(item.key, item.content) for item in result.messages if item.client_key == self.client_key]
+            own = [
+                KeyedContent(item.key, item.content) for item in result.messages if item.client_key == self.client_key
+            ]
             if not own:
                 continue
             paths = [(b"websocket", item.key.encode()) for item in own]
@@ -433,9 +433,7 @@ class World:
             **config,
         }
         self.config = ClientConfig(**settings)
-        self.client = ClientSession(
-            self.config, owner=self.owner, root_key=ROOT_KEY, entropy=self.entropy, saved=saved
-        )
+        self.client = ClientSession(self.config, owner=self.owner, root_key=ROOT_KEY, entropy=self.entropy, saved=saved)
         self.takes = takes
         self.clock_error_ns = clock_error_ns
         self.events: list[Event] = []
@@ -532,7 +530,8 @@ class World:
                 case SendFrame(data):
                     if self.connection is not None:
                         self.later(
-                            self.latency_ns, lambda g=self.connection, n=self.connection_id, d=data: self.to_gateway(g, n, d)
+                            self.latency_ns,
+                            lambda g=self.connection, n=self.connection_id, d=data: self.to_gateway(g, n, d),
                         )
                 case Disconnect():
                     self.hang_up()

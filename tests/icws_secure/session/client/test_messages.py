@@ -48,7 +48,9 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def certified(kit: Any, world: Any, *, nonce: int | None = None, gateway: Principal | None = None, **fields: Any) -> Any:
+def certified(
+    kit: Any, world: Any, *, nonce: int | None = None, gateway: Principal | None = None, **fields: Any
+) -> Any:
     """A message that the canister certified, with some fields of its own choice."""
     plain: dict[str, Any] = {
         "client_key": world.client.client_key,
@@ -543,4 +545,3 @@ def test_direct_polls_are_verified_the_same_way(kit: Any) -> None:
     assert world.first_loss().reason is Reason.LEAF_MISMATCH
     world.http_filter = None
     assert world.run_until(lambda: world.received == [b"one"])
-

@@ -84,9 +84,7 @@ def test_each_attempt_before_the_open_has_a_client_key_of_its_own(kit: Any) -> N
     world.gateways[0].relays_messages = False
     world.attached()
     keys = [
-        decode_open_argument(content.arg).client_nonce
-        for content in world.ic.calls
-        if content.method_name == "ws_open"
+        decode_open_argument(content.arg).client_nonce for content in world.ic.calls if content.method_name == "ws_open"
     ]
     assert len(keys) == len(set(keys)) == 2
 

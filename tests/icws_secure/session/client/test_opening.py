@@ -116,9 +116,7 @@ def test_each_open_has_a_higher_number_and_the_same_client_key(kit: Any) -> None
     for _ in range(3):
         world.break_connection()
         world.attached()
-    opens = [
-        decode_open_argument(content.arg) for content in world.ic.calls if content.method_name == "ws_open"
-    ]
+    opens = [decode_open_argument(content.arg) for content in world.ic.calls if content.method_name == "ws_open"]
     numbers = [argument.secure.attach for argument in opens]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 4
@@ -314,9 +312,7 @@ def test_an_attach_message_that_answers_another_open_is_refused(
 
 @pytest.mark.req("ICWS-CLT-015")
 def test_an_attach_message_for_another_client_key_is_refused(kit: Any) -> None:
-    world = opened_with(
-        kit, lambda message: replace(message, client_key=replace(message.client_key, client_nonce=1))
-    )
+    world = opened_with(kit, lambda message: replace(message, client_key=replace(message.client_key, client_nonce=1)))
     assert world.first_loss().reason is Reason.ATTACH_MISMATCH
 
 

@@ -161,7 +161,11 @@ def test_old_endpoints_are_taken_where_there_are_no_newer_ones(kit: Any) -> None
     world.client.audit(world.client_now)
     world.drain()
     world.run(1)
-    assert {request.path.split("/")[2] for request in world.log if isinstance(request, HttpRequest)} == {"v2", "v3", "v4"}
+    assert {request.path.split("/")[2] for request in world.log if isinstance(request, HttpRequest)} == {
+        "v2",
+        "v3",
+        "v4",
+    }
 
 
 @pytest.mark.req("ICWS-CLT-003")

@@ -334,9 +334,7 @@ def test_a_saved_session_is_for_its_canister_and_profile(kit: Any) -> None:
     ):
         with pytest.raises(MisuseError):
             ClientSession(config, owner=None, root_key=kit.ROOT_KEY, entropy=bytes, saved=saved)
-    ClientSession(
-        ClientConfig(canister_id=kit.CANISTER), owner=None, root_key=kit.ROOT_KEY, entropy=bytes, saved=saved
-    )
+    ClientSession(ClientConfig(canister_id=kit.CANISTER), owner=None, root_key=kit.ROOT_KEY, entropy=bytes, saved=saved)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])
