@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -19,6 +22,10 @@ from icws_conformance.clients.driver import Drivers
 from icws_conformance.clients.manners import manner_cases
 from icws_conformance.clients.world import open_world
 from icws_conformance.expected import read_expected
+from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
+from icws_conformance.gateways.process import started
+from icws_conformance.hostile.boundary import HostileBoundary
+from icws_conformance.mutants.hunt import Catch, hunt
 from icws_conformance.reports import html_page, read_run, write_reports
 from icws_conformance.reports.terminal import Terminal
 from icws_conformance.requirements import requirements
@@ -44,6 +51,10 @@ app = typer.Typer(
 )
 
 LIBRARY: Final = (sys.executable, "-m", "icws_conformance.drivers.library")
+GATEWAY: Final = (
+    *(sys.executable, "-m", "icws_conformance.drivers.gateway"),
+    *("--ic-url", "{ic_url}", "--listen", "{listen}", "--log-level", "error"),
+)
 CLIENT: Final = (sys.executable, "-m", "icws_conformance.drivers.icws_client")
 
 CaseOption = Annotated[list[str] | None, typer.Option("--case", help="Only this case; * stands for anything.")]
@@ -130,6 +141,76 @@ def client(
             )
 
     _finish(run, report)
+
+
+@app.command()
+def gateway(
+    start: Annotated[
+        str | None, typer.Option(help="Command with {ic_url} and {listen} in it. Default: this project's gateway.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of a gateway that runs already, before --ic-listen.")] = None,
+    ic_listen: Annotated[str, typer.Option(help="host:port of the suite's IC, for --url.")] = "127.0.0.1:0",
+    case: CaseOption = None,
+    requirement: RequirementOption = None,
+    expected: ExpectedOption = None,
+    report: ReportOption = None,
+    name: NameOption = None,
+    listed: ListOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Be the IC, canisters and clients for a gateway: one that is started, or one that runs already."""
+    if url is not None and start is not None:
+        _stop("icws conformance: --url or --start, not both", ExitCode.MISUSE)
+
+    async def run() -> Run | None:
+        async with contextlib.AsyncExitStack() as stack:
+            world = await stack.enter_async_context(open_world(0))
+            tested = GatewayUnderTest("", world)
+            every = gateway_cases(tested)
+            cases = select(every, case or (), requirement or ())
+            if listed:
+                _list(cases)
+                return None
+            known = None if expected is None else read_expected(expected, {entry.id for entry in every})
+            host, _, port = ic_listen.rpartition(":")
+            ic = await stack.enter_async_context(
+                HostileBoundary(world.ic_url, tested.http, host=host, port=int(port) if port.isdecimal() else 0)
+            )
+            if url is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="icws-conformance-"))
+                own = [*GATEWAY, "--identity", f"{folder}/gateway.pem"]
+                words = own if start is None else split_command(start)
+                tested.url = await stack.enter_async_context(started(words, ic.url))
+            else:
+                typer.echo(f"the suite's IC listens on {ic.url}")
+                tested.url = url
+            implementation = name or ("icws_gateway" if url is None and start is None else str(url or start))
+            return await _play("gateway", implementation, cases, expected=known, at_once=1, verbose=verbose)
+
+    _finish(run, report)
+
+
+@app.command()
+def mutants(
+    requirement: RequirementOption = None,
+    role: Annotated[str | None, typer.Option(help="Only requirements of this role.")] = None,
+    more: Annotated[list[Path] | None, typer.Option("--vectors", help="More files of vectors.")] = None,
+) -> None:
+    """Take the checks of each requirement out of this project's code, and see whether a case notices."""
+    names = [name for name, entry in requirements().items() if role in (None, entry.role)]
+    names = [name for name in names if not requirement or name in requirement]
+    console = Console(highlight=False, soft_wrap=True)
+    paths = [*sorted(data_path("vectors").glob("*.json")), *(more or ())]
+    found = [vector for path in paths for vector in read_vectors(path)]
+
+    def show(catch: Catch) -> None:
+        console.print(f"{catch.requirement}  {catch.state:10} {catch.by}", markup=False)
+
+    caught = asyncio.run(hunt(names, found, show))
+    counted = Counter(catch.state for catch in caught)
+    console.print(", ".join(f"{count} {state}" for state, count in sorted(counted.items())))
+    if counted["survived"]:
+        raise typer.Exit(ExitCode.FAILS)
 
 
 @app.command("report")

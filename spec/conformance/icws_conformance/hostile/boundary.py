@@ -34,9 +34,11 @@ async def _honest(path: str, body: bytes, fetch: Fetch) -> Answer:
 class HostileBoundary:
     """``async with HostileBoundary(ic_url, hook) as node: node.url``."""
 
-    def __init__(self, ic_url: str, hook: Hook = _honest) -> None:
+    def __init__(self, ic_url: str, hook: Hook = _honest, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.ic_url = ic_url.rstrip("/")
         self.hook = hook
+        self._host = host
+        self._port = port
         self.url = ""
         self._session: ClientSession | None = None
         self._runner: web.AppRunner | None = None
@@ -47,10 +49,10 @@ class HostileBoundary:
         app.router.add_route("*", "/{tail:.*}", self._handle)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{self._host}:{port}"
         return self
 
     async def __aexit__(

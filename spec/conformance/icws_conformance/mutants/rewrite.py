@@ -1,0 +1,145 @@
+"""Takes a requirement's checks out of modules while they are imported. The files stay as they are."""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Final
+
+__all__ = ["PACKAGES", "Site", "install", "mutable_sites"]
+
+#: What mutants are made of.
+PACKAGES: Final = ("icws_secure", "icws_client", "icws_gateway", "icws_canister_mock")
+_CITATION: Final = re.compile(r"#.*\[(ICWS-[A-Z]+-\d{3})\]")
+_ID: Final = re.compile(r"\[(ICWS-[A-Z]+-\d{3})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where a requirement is cited.
+
+    Attributes:
+        requirement: which.
+        path: the module's file.
+        line: of the citation.
+        kind: ``check`` (an ``if`` that refuses), ``call`` (a call that only checks) or ``built in``, where the rule is
+            how something is computed: there is nothing to take out.
+    """
+
+    requirement: str
+    path: Path
+    line: int
+    kind: str
+
+
+@cache
+def mutable_sites() -> tuple[Site, ...]:
+    """All places where a requirement is cited in the code, mutable or not."""
+    return tuple(site for path in _files() for site in _sites(path, path.read_text(encoding="utf-8")))
+
+
+def install(requirement: str) -> None:
+    """Take the checks of a requirement out of whatever is imported from now on."""
+    sites = {site.path for site in mutable_sites() if site.requirement == requirement and site.kind != "built in"}
+    loaded = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
+    for name in loaded:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _Finder(requirement, frozenset(sites)))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, requirement: str, paths: frozenset[Path]) -> None:
+        self._requirement = requirement
+        self._paths = paths
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The usual place of a module, with another loader where it is to be changed."""
+        if fullname.partition(".")[0] not in PACKAGES:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.origin is None or Path(spec.origin).resolve() not in self._paths:
+            return None
+        spec.loader = _Loader(fullname, spec.origin, self._requirement)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, fullname: str, path: str, requirement: str) -> None:
+        super().__init__(fullname, path)
+        self._requirement = requirement
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The module's code without the checks; nothing is read from or written to a cache."""
+        path = self.get_filename(fullname)
+        source = Path(path).read_text(encoding="utf-8")
+        lines = {site.line for site in _sites(Path(path), source) if site.requirement == self._requirement}
+        tree = _Removal(lines).visit(ast.parse(source))
+        return compile(ast.fix_missing_locations(tree), path, "exec")
+
+
+class _Removal(ast.NodeTransformer):
+    """Makes conditions false and leaves calls out, where they stand below one of these lines."""
+
+    def __init__(self, lines: set[int]) -> None:
+        self._lines = lines
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """An ``if`` below a citation never holds."""
+        self.generic_visit(node)
+        if _cited(node, self._lines) and _refuses(node):
+            node.test = ast.Constant(False)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """A call below a citation is not made."""
+        if _cited(node, self._lines) and isinstance(node.value, ast.Call):
+            return ast.Pass()
+        return node
+
+
+def _files() -> Iterator[Path]:
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        for place in () if spec is None else spec.submodule_search_locations or ():
+            yield from sorted(Path(place).resolve().rglob("*.py"))
+
+
+def _sites(path: Path, source: str) -> list[Site]:
+    if "[ICWS-" not in source:
+        return []
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.If | ast.Expr)]
+    found = []
+    for number, line in enumerate(source.splitlines(), 1):
+        if _CITATION.search(line) is None:
+            continue
+        kind = "built in"
+        for node in nodes:
+            if _cited(node, {number}):
+                if isinstance(node, ast.If) and _refuses(node):
+                    kind = "check"
+                elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                    kind = "call"
+        found += [Site(name, path, number, kind) for name in _ID.findall(line)]
+    return found
+
+
+def _cited(node: ast.stmt, lines: set[int]) -> bool:
+    """Whether a statement is the first below a citation: only comments may stand between."""
+    return node.lineno - 1 in lines
+
+
+def _refuses(node: ast.If) -> bool:
+    """Whether a branch of the condition ends in ``raise``, or returns a refusal."""
+    last = node.body[-1]
+    return isinstance(last, ast.Raise) or (isinstance(last, ast.Return) and "refus" in ast.unparse(last).lower())
