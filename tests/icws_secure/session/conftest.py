@@ -1,6 +1,7 @@
 """A world in one thread: an IC with real certificates, a canister's session machine, gateways, and client machines.
 
-There is no event loop and no sleep. Time is a number; what happens is in a queue ordered by time, with the machines' own deadlines between.
+There is no event loop and no sleep. Time is a number; what happens is in a queue ordered by time, with the machines'
+own deadlines between.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,12 +38,10 @@ from icws_secure.sign import Ed25519Identity, Identity
 from icws_secure.verify import RootKey
 from icws_secure.wire import cbor, domain
 from icws_secure.wire.certificate import CertificateDelegation, encode_certificate
-from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.der import PublicKey
 from icws_secure.wire.envelope import CallContent, Envelope, QueryContent, ReadStateContent
 from icws_secure.wire.frames import (
     SUBPROTOCOL,
-    ClientFrame,
     Handshake,
     HeadFrame,
     KeyedContent,
@@ -54,6 +54,7 @@ from icws_secure.wire.frames import (
 from icws_secure.wire.hashtree import encode_tree
 from icws_secure.wire.head import EPOCH_PATH, head_path
 from icws_secure.wire.interface import (
+    CertifiedMessages,
     ClientKey,
     CloseArgument,
     decode_get_messages_result,
@@ -118,7 +119,7 @@ def delegation_for(signer: Signer, low: Principal, high: Principal, time_ns: int
     return CertificateDelegation(signer.subnet_id, certificate)
 
 
-class Trap(Exception):
+class Trap(Exception):  # noqa: N818 - named for what it does
     """A handler of the canister traps."""
 
 
@@ -371,6 +372,7 @@ class Gateway:
                 self.principal, encode_get_messages_argument(self.nonce), self.ic.data_certificate()
             )
             result = decode_get_messages_result(reply)
+            assert isinstance(result, CertifiedMessages)
             self.nonce = int(result.messages[-1].key[-20:]) + 1
             own = [
                 KeyedContent(item.key, item.content) for item in result.messages if item.client_key == self.client_key
@@ -513,7 +515,7 @@ class World:
     def carry(self, gateway: Gateway) -> None:
         frames, gateway.out = gateway.out, []
         for frame in frames if gateway is self.connection else []:
-            self.later(self.latency_ns, lambda frame=frame, number=self.connection_id: self.to_client(frame, number))
+            self.later(self.latency_ns, partial(self.to_client, frame, self.connection_id))
 
     def to_client(self, frame: bytes, connection_id: int) -> None:
         if connection_id == self.connection_id and self.connection is not None:
@@ -526,17 +528,17 @@ class World:
             match action:
                 case Connect(target):
                     self.connection_id += 1
-                    self.later(self.latency_ns, lambda t=target, n=self.connection_id: self.connect(t, n))
+                    self.later(self.latency_ns, partial(self.connect, target, self.connection_id))
                 case SendFrame(data):
                     if self.connection is not None:
                         self.later(
                             self.latency_ns,
-                            lambda g=self.connection, n=self.connection_id, d=data: self.to_gateway(g, n, d),
+                            partial(self.to_gateway, self.connection, self.connection_id, data),
                         )
                 case Disconnect():
                     self.hang_up()
                 case HttpRequest():
-                    self.later(self.latency_ns, lambda request=action: self.to_ic(request))
+                    self.later(self.latency_ns, partial(self.to_ic, action))
                 case SaveState(state):
                     self.saved = state
         for event in self.client.events():

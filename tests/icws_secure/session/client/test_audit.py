@@ -386,7 +386,7 @@ def test_frames_that_do_not_concern_messages_leave_them_alone(kit: Any) -> None:
 
 
 def head(**changes: int) -> SessionHead:
-    values = dict.fromkeys(COUNTERS, 5)
+    values: dict[str, Any] = dict.fromkeys(COUNTERS, 5)
     return SessionHead(bytes(16), state=SessionState.OPEN, expires_at_ns=1 << 60, **{**values, **changes})
 
 
@@ -414,7 +414,7 @@ def test_no_counter_goes_back(counter: str) -> None:
 
 
 @pytest.mark.req("ICWS-CLT-062")
-def test_an_earlier_certificate_does_not_show_more(counter: str = "next_out") -> None:
+def test_an_earlier_certificate_does_not_show_more() -> None:
     state: Any = CertifiedState(1, bytes(16), 0)
     state.accept(Certified(head(), 10))
     with pytest.raises(StateViolation):

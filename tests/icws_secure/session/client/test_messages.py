@@ -14,9 +14,14 @@ from icws_secure.session.client import Disconnect, GatewayLost, SessionState
 from icws_secure.sign import Ed25519Identity
 from icws_secure.wire import cbor
 from icws_secure.wire.close_codes import CloseCode
-from icws_secure.wire.frames import HeadFrame, KeyedContent, MessageFrame, MessagesFrame
+from icws_secure.wire.frames import HeadFrame, KeyedContent, MessagesFrame
 from icws_secure.wire.hashtree import Fork, Labeled, encode_tree
-from icws_secure.wire.interface import ClientKey, decode_get_messages_result, encode_get_messages_argument
+from icws_secure.wire.interface import (
+    CertifiedMessages,
+    ClientKey,
+    decode_get_messages_result,
+    encode_get_messages_argument,
+)
 from icws_secure.wire.merkle_map import MerkleMap
 from icws_secure.wire.message import CanisterMessage, message_key
 from icws_secure.wire.principal import Principal
@@ -536,6 +541,7 @@ def test_direct_polls_are_verified_the_same_way(kit: Any) -> None:
             world.client.session_principal, encode_get_messages_argument(0), world.ic.data_certificate()
         )
     )
+    assert isinstance(first, CertifiedMessages)
     assert first.messages
 
     def tamper(request: Any, status: int, body: bytes) -> tuple[int, bytes]:

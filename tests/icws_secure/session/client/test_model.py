@@ -1,7 +1,7 @@
 """A client and a canister under arbitrary losses, doublings, disorder, forgeries, crashes, resumes and clock jumps.
 
-Whatever gateways and network do: what one side's application sent, the other's was given exactly once and in order, or an error was raised.
-There is never a silent gap, and never a wrong word about a message.
+Whatever gateways and network do: what one side's application sent, the other's was given exactly once and in order, or
+an error was raised. There is never a silent gap, and never a wrong word about a message.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from icws_secure.errors import AttachViolation, Reason, SessionEnded, StallError
+from icws_secure.errors import AttachViolation, CertificateError, Reason, SessionEnded, StallError
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Opened, SendExecuted, SendRejected, SendRelayed
 from icws_secure.wire.close_codes import SessionCloseCode
@@ -102,6 +102,7 @@ def test_a_message_that_was_meddled_with_ends_the_session(kit: Any) -> None:
     error = world.end()
     assert isinstance(error, SessionEnded)
     assert error.code == SessionCloseCode.VERIFICATION_FAILED
+    assert isinstance(error.__cause__, CertificateError)
     assert error.__cause__.reason is Reason.CERTIFIED_DATA_MISMATCH
     assert world.received == []
     assert len(world.of(Opened)) == 1

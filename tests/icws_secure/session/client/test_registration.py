@@ -26,7 +26,7 @@ from icws_secure.sign.identity import AnonymousIdentity
 from icws_secure.verify import verify_envelope
 from icws_secure.wire import cbor
 from icws_secure.wire.close_codes import SessionCloseCode
-from icws_secure.wire.envelope import Delegation, Envelope
+from icws_secure.wire.envelope import CallContent, Delegation, Envelope
 from icws_secure.wire.http import call_path
 from icws_secure.wire.registration import (
     Parameters,
@@ -53,7 +53,7 @@ def with_parameters(kit: Any, **changes: Any) -> Any:
             parameters = decode_register_result(reply)
             assert isinstance(parameters, Parameters)
             return encode_register_result(replace(parameters, **changes))
-        return reply
+        return reply  # type: ignore[no-any-return]
 
     world.ic.execute = execute
     return world
@@ -66,6 +66,7 @@ def test_the_registration_is_a_direct_call_signed_by_the_owner(kit: Any) -> None
     assert request.path == call_path(world.ic.canister_id, 4)
     envelope = Envelope.decode(request.body)
     assert verify_envelope(envelope, now=world.now).sender == OWNER.principal
+    assert isinstance(envelope.content, CallContent)
     assert envelope.content.method_name == "ws_register"
     assert decode_register_argument(envelope.content.arg).session_principal == world.client.session_principal
     world.attached()

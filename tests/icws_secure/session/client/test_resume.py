@@ -70,7 +70,9 @@ def test_a_resume_names_the_first_message_that_the_application_has_not_taken(kit
     world.canister_sends(b"four")
     assert world.run_until(lambda: len(world.received) == 4)
     opens = [content.arg for content in world.ic.calls if content.method_name == "ws_open"]
-    assert decode_open_argument(opens[-1]).secure.resume_from == 2
+    secure = decode_open_argument(opens[-1]).secure
+    assert secure is not None
+    assert secure.resume_from == 2
     assert world.received == [b"one", b"two", b"three", b"four"]  # two and three came again, and were not given again
 
 
