@@ -32,8 +32,19 @@ bench: install-dev
 fuzz: install-dev
 	$(BIN)/python fuzz/run.py $(FUZZ_ARGS)
 
+conformance: install
+	$(BIN)/icws conformance lint
+	$(BIN)/icws conformance generate --check spec/vectors
+	$(BIN)/icws conformance vectors spec/vectors/*.json tests/vectors/*.json --strict --report reports/conformance
+	$(BIN)/icws conformance gateway --report reports/conformance
+	$(BIN)/icws conformance client --report reports/conformance
+	$(BIN)/icws conformance report reports/conformance/*.json --html reports/conformance/index.html
+
 chaos: install
 	$(BIN)/python tests/chaos/run.py $(CHAOS_ARGS)
+
+soak: install
+	$(BIN)/python tests/soak/run.py $(SOAK_ARGS)
 
 format: install-dev
 	$(BIN)/ruff check --fix .

@@ -186,3 +186,10 @@ def test_foreign_vectors_are_read_too() -> None:
     for vector in found[::7]:
         given = answer({"id": 1, "kind": vector.kind, "input": dict(vector.input)})
         assert (given["verdict"] == "accept") is vector.accept, vector.name
+
+
+def test_every_requirement_says_why_and_against_what() -> None:
+    for name, entry in requirements().items():
+        assert entry.sentence, name
+        assert entry.rationale.endswith("."), name
+        assert entry.attack.endswith("."), name

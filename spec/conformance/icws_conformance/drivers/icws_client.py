@@ -1,4 +1,4 @@
-"""The driver of ``icws_client`` for the target ``client``; the protocol is in ``docs/auditor.md``."""
+"""The driver of ``icws_client`` for the target ``client``; the protocol is in ``docs/conformance.md``."""
 
 from __future__ import annotations
 

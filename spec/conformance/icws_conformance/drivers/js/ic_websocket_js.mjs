@@ -1,4 +1,4 @@
-// The driver of ic-websocket-js for the target "client", and an example for authors of others. The protocol is in docs/auditor.md.
+// The driver of ic-websocket-js for the target "client", and an example for authors of others. The protocol is in docs/conformance.md.
 //
 // Argument: the folder whose node_modules hold ic-websocket-js, @dfinity/agent, @dfinity/identity and ws.
 
