@@ -60,6 +60,7 @@ class GatewayMetrics:
         self.heads = counter("heads_total", "Certified heads relayed, by outcome.", "outcome")
         self.ws_closes = counter("ws_closes_total", "ws_close calls of the gateway, by outcome.", "outcome")
         self.internal_errors = counter("internal_errors_total", "Mistakes of the gateway itself; always worth a look.")
+        self.tasks = gauge("tasks", "Tasks of the event loop, counted when the page is made.")
         self.draining = gauge("draining", "1 while the gateway shuts down.")
         ProcessCollector(registry=registry)
         # looked up once: these are counted for every frame

@@ -129,7 +129,7 @@ class Gateway:
         config = self._config
         await self._ic.start()
         if self._siblings is not None:
-            await self._siblings.start(self.metrics.render)
+            await self._siblings.start(self._own_figures)
 
         def connection(*args: Any, **options: Any) -> ClientSocket:
             return ClientSocket(*args, hub=self._hub, **options)
@@ -272,7 +272,11 @@ class Gateway:
 
     async def figures(self) -> bytes:
         """The metrics in Prometheus' text format; of all processes that share the port."""
-        return self.metrics.render() if self._siblings is None else await self._siblings.gather()
+        return self._own_figures() if self._siblings is None else await self._siblings.gather()
+
+    def _own_figures(self) -> bytes:
+        self.metrics.tasks.set(len(asyncio.all_tasks()))
+        return self.metrics.render()
 
     async def _answer_plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         peer = connection.remote_address
