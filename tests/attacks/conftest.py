@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +14,16 @@ import pytest
 import pytest_asyncio
 
 from icws_canister_mock.canister import Client, WebSocketCanister
-from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
+from icws_canister_mock.replica import Clock, Replica, ReplicaConfig, SystemClock, serve_replica, update
 from icws_canister_mock.replica.forge import forge_for
 from icws_client import ClientConfig, Connection, connect
+from icws_client.driver import Driver
 from icws_conformance.hostile import Attack, HostileGateway, PassThrough
 from icws_conformance.hostile.catalogue import Play, Profile, Scene, Stage
 from icws_conformance.hostile.target import Kind, Target
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
 from icws_secure.errors import IcwsError, Reason
-from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.limits import MIN_ACK_INTERVAL_NS, NS_PER_MS, NS_PER_S
 from icws_secure.session.client import Attached, Ended, GatewayLost
 from icws_secure.wire.principal import Principal
 
@@ -57,6 +59,13 @@ class Recorder(WebSocketCanister):
     def on_message(self, client: Client, data: bytes) -> None:
         self.heard.setdefault(client.key.client_principal, []).append(data)
         self.ws.send(client, b"echo " + data)
+
+    @update("push")
+    def push(self, arg: bytes) -> bytes:
+        """Send every client, without having been asked."""
+        for client in self.ws.clients:
+            self.ws.send(client, arg)
+        return b""
 
 
 @dataclass
@@ -130,7 +139,7 @@ class Theatre:
         self.replica = replica
         self.ic_url = ic_url
         self.gateways = gateways
-        self.canister = replica.install(Recorder())
+        self.canister = replica.install(Recorder.configured(ack_interval_ns=MIN_ACK_INTERVAL_NS, ack_jitter=0.0)())
         self.other_canister = replica.install(Recorder())
         self.forge = forge_for(replica)
         self._plays: dict[str, asyncio.Task[Performance]] = {}
@@ -140,6 +149,10 @@ class Theatre:
         recorder = self.replica.canister(self.canister)
         assert isinstance(recorder, Recorder)
         return list(recorder.heard.get(session, []))
+
+    def push(self, data: bytes) -> None:
+        """Have the canister send to all of its clients."""
+        self.replica.call(self.canister, "push", data)
 
     def scene(self, stage: Stage) -> Scene:
         """Where an attack of a stage is played, and which messages it strikes."""
@@ -154,7 +167,11 @@ class Theatre:
             self.gateways[gateway].url, attack, armed=armed, subprotocol=subprotocol, ic_url=self.ic_url
         )
 
-    def connect(self, urls: list[str], *, profile: Profile = Profile.SECURE, **options: Any) -> connect[bytes]:
+    def hostile_pass(self, gateway: int) -> HostileGateway:
+        """A middle that does nothing but hang up when it is told to."""
+        return self.hostile(PassThrough(), gateway=gateway)
+
+    def connect(self, urls: list[str] | None, *, profile: Profile = Profile.SECURE, **options: Any) -> connect[bytes]:
         """A client of the recorder: in no mood to wait."""
         settings: dict[str, Any] = {
             "backoff_initial_ns": 10 * NS_PER_MS,
@@ -164,19 +181,17 @@ class Theatre:
             "direct_fallback": False,
         }
         settings |= options.pop("settings", {})
-        return connect(
-            urls,
-            **{
-                "canister_id": self.canister,
-                "ic_url": self.ic_url,
-                "root_key": self.replica.root_key_der,
-                "profile": "omnia" if profile is Profile.OMNIA else "secure",
-                "open_timeout": 30.0,
-                "close_timeout": 2.0,
-                "config": ClientConfig(canister_id=self.canister, **settings),
-            }
-            | options,
-        )
+        given: dict[str, Any] = {
+            "canister_id": self.canister,
+            "ic_url": self.ic_url,
+            "root_key": self.replica.root_key_der,
+            "profile": "omnia" if profile is Profile.OMNIA else "secure",
+            "open_timeout": 30.0,
+            "close_timeout": 2.0,
+            "config": ClientConfig(canister_id=self.canister, **settings),
+        }
+        made: connect[bytes] = connect(urls, **given | options)
+        return made
 
     async def performance(self, wanted: Play, ahead: list[Play]) -> Performance:
         """What came of a play. Those that follow are begun meanwhile, since most of the time is spent in waiting."""
@@ -273,11 +288,29 @@ async def _send(ws: Connection[bytes], result: Performance, message: bytes, conf
     result.executed.append(message)
 
 
+_time_ns = time.time_ns
+
+
+class LeapingClock:
+    """The machine's clock, until it is told to leap."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = 0
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, and all leaps."""
+        return _time_ns() + self._ahead_ns
+
+    def leap(self, seconds: float) -> None:
+        """Go forward at once."""
+        self._ahead_ns += int(seconds * NS_PER_S)
+
+
 @contextlib.asynccontextmanager
-async def theatre_in(folder: Path, config: ReplicaConfig | None = None, gateways: int = 3) -> AsyncIterator[Theatre]:
+async def theatre_in(folder: Path, clock: Clock | None = None, gateways: int = 3) -> AsyncIterator[Theatre]:
     """Build a theatre."""
     async with contextlib.AsyncExitStack() as stack:
-        replica = Replica(config or ReplicaConfig())
+        replica = Replica(ReplicaConfig(clock=clock or SystemClock(), idle_block_ms=100))
         server = await stack.enter_async_context(serve_replica(replica))
         running = [
             await stack.enter_async_context(
@@ -300,6 +333,24 @@ async def theatre_in(folder: Path, config: ReplicaConfig | None = None, gateways
         yield Theatre(replica, server.url, running)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> LeapingClock:
+    """The clock of everybody."""
+    made = LeapingClock()
+    monkeypatch.setattr(time, "time_ns", made.now_ns)
+    defaults = Driver.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "now", made.now_ns)
+    return made
+
+
+@pytest.fixture
+async def own_theatre(tmp_path: Path, clock: LeapingClock) -> AsyncIterator[Theatre]:
+    """A theatre for one test, whose canister may be put back, lost, or taken ahead in time."""
+    async with theatre_in(tmp_path, clock) as built:
+        yield built
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
     async with theatre_in(tmp_path_factory.mktemp("theatre")) as built:
@@ -312,7 +363,7 @@ async def performance(request: pytest.FixtureRequest, theatre: Theatre) -> Perfo
     """What came of the test's play."""
     items = request.session.items
     place = items.index(request.node)
-    ahead = [
+    ahead: list[Any] = [
         item.callspec.params["play"]
         for item in items[place + 1 : place + 1 + AHEAD]
         if isinstance(item, pytest.Function) and item.originalname == request.node.originalname

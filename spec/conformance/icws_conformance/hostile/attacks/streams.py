@@ -151,28 +151,28 @@ class Crossed(Attack):
     def __init__(self, kind: Kind = Kind.APPLICATION) -> None:
         super().__init__()
         self.kind = kind
-        self._stolen: list[CertifiedMessage] = []
+        self.stolen: list[CertifiedMessage] = []
 
     def observe(self, wire: Wire, frame: GatewayFrame) -> None:
         if wire.number == 0:
-            self._stolen += [message for message in split(frame) if message.kind is self.kind]
+            self.stolen += [message for message in split(frame) if message.kind is self.kind]
 
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
         messages = list(split(frame))
         if not messages:
             await wire.to_client(frame)
         for message in messages:
-            if message.kind is self.kind and wire.number > 0 and self._stolen:
+            if message.kind is self.kind and wire.number > 0 and self.stolen:
                 self.struck += 1
                 message = self._same_number(message)
             await wire.to_client(message.frame(frame))
 
     def _same_number(self, wanted: CertifiedMessage) -> CertifiedMessage:
         number = wanted.decoded.sequence_num if wanted.decoded is not None else None
-        for message in self._stolen:
+        for message in self.stolen:
             if message.decoded is not None and message.decoded.sequence_num == number:
                 return message
-        return self._stolen[-1]
+        return self.stolen[-1]
 
 
 class Collusion(Attack):

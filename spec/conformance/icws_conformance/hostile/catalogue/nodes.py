@@ -34,10 +34,9 @@ def entries() -> list[NodeEntry]:
         NodeEntry(
             "registration-of-another-call",
             "Gives a client the parameters of another session.",
-            ends,
-            ("ICWS-CLT-002", "ICWS-CLT-005", "ICWS-CLT-040"),
+            "A certificate that does not show the client's own call is no answer to it; the client asks on.",
+            ("ICWS-CLT-002", "ICWS-CLT-040"),
             lambda s: nodes.ForeignAnswer(),
-            (Reason.RECEIPT_NOT_FINAL, Reason.NOT_CERTIFIED, Reason.WRONG_REQUEST),
         ),
         NodeEntry(
             "registration-from-another-subnet",
