@@ -25,7 +25,7 @@ _ID: Final = re.compile(r"\[(ICWS-[A-Z]+-\d{3})\]")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place where a requirement is cited.
+    """A place where a requirement is cited, or is named by the error that is raised there.
 
     Attributes:
         requirement: which.
@@ -118,8 +118,13 @@ def _files() -> Iterator[Path]:
 def _sites(path: Path, source: str) -> list[Site]:
     if "[ICWS-" not in source:
         return []
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.If | ast.Expr)]
-    found = []
+    tree = ast.parse(source)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.If | ast.Expr)]
+    found = [
+        Site(name, path, node.lineno - 1, "check")
+        for node in nodes
+        if isinstance(node, ast.If) and _refuses(node) and (name := _named(node.body[-1], _constants(tree)))
+    ]
     for number, line in enumerate(source.splitlines(), 1):
         if _CITATION.search(line) is None:
             continue
@@ -130,8 +135,33 @@ def _sites(path: Path, source: str) -> list[Site]:
                     kind = "check"
                 elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
                     kind = "call"
-        found += [Site(name, path, number, kind) for name in _ID.findall(line)]
+        known = {(site.requirement, site.line) for site in found}
+        found += [Site(name, path, number, kind) for name in _ID.findall(line) if (name, number) not in known]
     return found
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """The module's constants that hold a requirement."""
+    return {
+        node.target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and _ID.fullmatch(f"[{node.value.value}]")
+    }
+
+
+def _named(refusal: ast.stmt, constants: dict[str, str]) -> str:
+    """The requirement that the error of a refusal names; empty for none."""
+    for node in ast.walk(refusal):
+        if isinstance(node, ast.keyword) and node.arg == "requirement":
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                return node.value.value
+            if isinstance(node.value, ast.Name):
+                return constants.get(node.value.id, "")
+    return ""
 
 
 def _cited(node: ast.stmt, lines: set[int]) -> bool:
