@@ -46,20 +46,19 @@ from .attaching import Attacher
 from .attachment import Attachment
 from .auditing import Auditor
 from .calls import Answered, Outcome
-from .certified import CertifiedState
 from .closing import Closer
 from .config import ClientConfig, Confirm, GatewayTarget
 from .core import Purpose, SessionCore, What
 from .endings import end_of_violation
 from .events import Ended, Event
 from .evidence import Evidence, evidence_of
-from .inbound import InboundStream
-from .persistence import SavedSession, decode_saved, encode_saved
+from .persistence import decode_saved, encode_saved
 from .polling import Poller
 from .proving import Prover
 from .receipts import Gone, Receipts
 from .receiving import Receiver
 from .registering import Registrar
+from .restoring import client_nonce_of, identity_of, restore, saved_of
 from .sending import Sender
 from .submissions import Submissions
 from .table import Phase, SessionEvent, SessionState
@@ -67,7 +66,6 @@ from .watching import Watchdog
 
 __all__ = ["ClientSession"]
 
-_SEED_BYTES = 32
 _MAX_OUTCOMES = 64  # outcomes of calls taken in one tick
 
 
@@ -106,8 +104,8 @@ class ClientSession:
         core = SessionCore(
             config,
             owner=owner,
-            identity=_identity(config, owner, entropy, restored),
-            client_nonce=_client_nonce(config, entropy, restored),
+            identity=identity_of(config, owner, entropy, restored),
+            client_nonce=client_nonce_of(config, entropy, restored),
             verifier=CertificateVerifier(root_key),
             entropy=entropy,
         )
@@ -123,10 +121,9 @@ class ClientSession:
         self._watchdog = Watchdog(core, self._receiver, self._auditor)
         self._prover = Prover(core, self._submissions)
         self._closer = Closer(core)
-        self._refreshed_for: int | None = None
         core.exports_with(self.export_state)
         if restored is not None:
-            _restore(core, restored)
+            restore(core, restored)
 
     # what the application sees
 
@@ -341,7 +338,8 @@ class ClientSession:
             self._closer,
         )
         times = [part.next_deadline() for part in parts]
-        times.append(core.outbox.next_give_up_at())
+        if core.config.send_timeout_ns is not None:
+            times.append(core.outbox.next_give_up_at())
         first = min((time for time in times if time is not None), default=None)
         return None if first is None else core.clock.to_wall(first)
 
@@ -358,23 +356,7 @@ class ClientSession:
             raise MisuseError("there is nothing to save", reason=Reason.WRONG_STATE)
         if not isinstance(core.identity, Ed25519Identity):
             raise MisuseError("the session key cannot be saved", reason=Reason.UNSUPPORTED)
-        channel = core.config.channel
-        saved = SavedSession(
-            canister_id=core.config.canister_id,
-            seed=core.identity.export_secret(),
-            client_nonce=core.client_key.client_nonce,
-            parameters=core.parameters,
-            registered_at=core.certified.registered_at,
-            attach=core.attach,
-            was_opened=core.was_opened,
-            taken_through=core.inbound.taken_through,
-            taken_timestamp_ns=core.inbound.taken_timestamp_ns,
-            next_seq=core.outbox.next_seq,
-            unsettled=tuple(entry.message for entry in core.outbox.entries.values()),
-            floors=core.certified.floors(),
-            channel=None if channel is None else channel.export_state(),
-        )
-        return encode_saved(saved)
+        return encode_saved(saved_of(core, core.identity))
 
     # inside: inputs
 
@@ -456,7 +438,7 @@ class ClientSession:
             self._receipts.tick,
             self._auditor.tick,
             self._watchdog.tick,
-            lambda: core.settlement.give_up(core.now),
+            self._give_up,
             self._prover.tick,
             self._poller.tick,
             self._sender.flush,
@@ -469,6 +451,10 @@ class ClientSession:
             self._guard(core.attachment, step)
         if not core.is_over and core.is_secure and core.settlement.wants_head():
             self._auditor.want_soon()
+
+    def _give_up(self) -> None:
+        if self._core.config.send_timeout_ns is not None:
+            self._core.settlement.give_up(self._core.now)
 
     # inside: what went wrong
 
@@ -569,50 +555,6 @@ class ClientSession:
         if attachment.phase is Phase.ATTACHED:
             settings |= core.inbound.counters()
         return settings
-
-
-def _identity(
-    config: ClientConfig, owner: Identity | None, entropy: Callable[[int], bytes], restored: SavedSession | None
-) -> Identity:
-    if restored is not None:
-        if config.profile != "secure":
-            raise MisuseError("only secure sessions can be resumed", reason=Reason.UNSUPPORTED)
-        if restored.canister_id != config.canister_id:
-            raise MisuseError("the saved session is with another canister", reason=Reason.WRONG_CANISTER)
-        return restored.identity
-    if config.sign_with == "owner":
-        if owner is None or owner.principal.is_anonymous:
-            raise MisuseError("there is no owner to sign with")
-        return owner
-    # [ICWS-CLT-006] made here, for this session alone
-    return Ed25519Identity(entropy(_SEED_BYTES))
-
-
-def _client_nonce(config: ClientConfig, entropy: Callable[[int], bytes], restored: SavedSession | None) -> int:
-    if restored is not None:
-        return restored.client_nonce
-    return int.from_bytes(entropy(8), "big") if config.client_nonce is None else config.client_nonce
-
-
-def _restore(core: SessionCore, saved: SavedSession) -> None:
-    parameters = saved.parameters
-    core.parameters = parameters
-    core.certified = CertifiedState(parameters.epoch, parameters.registration_id, saved.registered_at)
-    for counter, value, time_ns in saved.floors:
-        core.certified.at_least(counter, value, time_ns)
-    core.attach = saved.attach
-    core.was_opened = saved.was_opened
-    core.inbound = InboundStream(saved.taken_through, saved.taken_timestamp_ns)
-    core.outbox = core.new_outbox(next_seq=saved.next_seq)
-    core.settlement = core.new_settlement()
-    for message in saved.unsettled:
-        core.outbox.restore(message)
-    channel = core.config.channel
-    # [ICWS-PAY-003] [ICWS-PAY-012]
-    if (channel is None) != (saved.channel is None) and (channel is None or saved.was_opened):
-        raise MisuseError("the saved session has agreed on another payload suite", requirement="ICWS-PAY-012")
-    if channel is not None and saved.channel is not None:
-        channel.restore(saved.channel, parameters, core.client_key)
 
 
 def _misplaced() -> DecodeError:

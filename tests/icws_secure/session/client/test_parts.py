@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from icws_secure.errors import DecodeError, MisuseError, OrderViolation, Reason
+from icws_secure.errors import (
+    AttachViolation,
+    DecodeError,
+    MessageViolation,
+    MisuseError,
+    OrderViolation,
+    Reason,
+    SessionEnded,
+    StateViolation,
+)
 from icws_secure.limits import NS_PER_MS, NS_PER_S
 from icws_secure.session.client import ClientConfig, Evidence, GatewayLost, GatewayTarget, recheck
+from icws_secure.session.client.attachment import Expected, check_attach_message, check_open_message
 from icws_secure.session.client.clock import SessionClock
 from icws_secure.session.client.gateways import GatewayPool
 from icws_secure.session.client.outbox import Kind, Outbox, Waiting
@@ -26,8 +37,10 @@ from icws_secure.session.client.table import (
 from icws_secure.verify.head import VerifiedHead
 from icws_secure.verify.message import VerifiedMessage
 from icws_secure.verify.receipt import VerifiedReceipt
-from icws_secure.wire.frames import MessagesFrame
+from icws_secure.wire.frames import Handshake, HeadFrame, MessagesFrame, ReceiptFrame, ReceiptStatus
 from icws_secure.wire.interface import ClientKey
+from icws_secure.wire.principal import ANONYMOUS, Principal
+from icws_secure.wire.service import AttachMessage, OpenMessage
 
 # tables --------------------------------------------------------------------------------------------------------------
 
@@ -203,9 +216,6 @@ def test_a_record_holds_offline(kit: Any) -> None:
 
 @pytest.mark.parametrize("what", ["order", "handshake", "receipt", "head", "withheld", "garbage"])
 def test_each_kind_of_record_can_be_checked_again(kit: Any, what: str) -> None:
-    from icws_secure.wire.frames import Handshake, HeadFrame, ReceiptFrame, ReceiptStatus
-    from icws_secure.wire.principal import ANONYMOUS
-
     world = kit.World(2)
     if what == "handshake":
         world.gateways[0].tamper = lambda frame: [Handshake(ANONYMOUS)]
@@ -251,6 +261,68 @@ def test_a_record_that_is_none_is_refused() -> None:
             Evidence.decode(data)
     with pytest.raises(DecodeError):
         recheck(Evidence("frame", "x", "", "", (b"\xa0",), {}))
+
+
+# attach message ------------------------------------------------------------------------------------------------------
+
+
+def expecting(client_key: ClientKey, *, next_in_floor: int, next_out_floor: int) -> Expected:
+    return Expected(
+        client_key=client_key,
+        registration_id=bytes(16),
+        epoch=1,
+        attach=1,
+        resume_from=3,
+        resumed_after_ns=0,
+        open_hash=bytes(32),
+        next_in_floor=next_in_floor,
+        next_out_floor=next_out_floor,
+    )
+
+
+@pytest.mark.req("ICWS-CLT-015", "ICWS-CLT-072")
+@pytest.mark.parametrize(
+    ("changes", "error", "requirement"),
+    [
+        ({"client_key": ClientKey(Principal(b"\x01"), 2)}, AttachViolation, "ICWS-CLT-015"),
+        ({"registration_id": b"\x01" * 16}, AttachViolation, "ICWS-CLT-015"),
+        ({"attach": 2}, AttachViolation, "ICWS-CLT-015"),
+        ({"resume_from": 2}, AttachViolation, "ICWS-CLT-015"),
+        ({"open_hash": b"\x01" * 32}, AttachViolation, "ICWS-CLT-016"),
+        ({"epoch": 2}, StateViolation, "ICWS-CLT-063"),
+        ({"next_in": 3}, StateViolation, "ICWS-CLT-062"),
+        ({"next_out": 6}, StateViolation, "ICWS-CLT-062"),
+        ({"next_in": 10}, StateViolation, "ICWS-CLT-072"),
+        ({"oldest_retained": 4}, SessionEnded, "ICWS-CLT-071"),
+    ],
+    ids=str,
+)
+def test_an_attach_message_is_compared_in_full(changes: dict[str, Any], error: type[Any], requirement: str) -> None:
+    client_key = ClientKey(Principal(b"\x01"), 1)
+    expected = expecting(client_key, next_in_floor=4, next_out_floor=7)
+    honest = AttachMessage(client_key, bytes(16), 1, 1, 3, 5, 8, 3, bytes(32))
+    check_attach_message(honest, expected, next_seq=9)
+    with pytest.raises(error) as caught:
+        check_attach_message(replace(honest, **changes), expected, next_seq=9)
+    assert caught.value.requirement == requirement
+
+
+@pytest.mark.req("ICWS-CLT-015")
+def test_an_attach_message_does_not_start_before_what_was_asked_for() -> None:
+    client_key = ClientKey(Principal(b"\x01"), 1)
+    expected = expecting(client_key, next_in_floor=0, next_out_floor=0)
+    with pytest.raises(AttachViolation):
+        check_attach_message(AttachMessage(client_key, bytes(16), 1, 1, 3, 5, 2, 1, bytes(32)), expected, next_seq=9)
+
+
+@pytest.mark.req("ICWS-CLT-015")
+def test_an_open_message_is_the_first_and_for_this_client() -> None:
+    client_key = ClientKey(Principal(b"\x01"), 1)
+    check_open_message(OpenMessage(client_key), client_key, 1)
+    for message, seq in ((OpenMessage(ClientKey(Principal(b"\x01"), 2)), 1), (OpenMessage(client_key), 2)):
+        with pytest.raises(MessageViolation) as caught:
+            check_open_message(message, client_key, seq)
+        assert caught.value.requirement == "ICWS-CLT-015"
 
 
 # settings and verified values ----------------------------------------------------------------------------------------
