@@ -1,8 +1,12 @@
-"""Test vectors as parameters: a test marked ``vectors(kind)`` runs once for each vector of that kind."""
+"""Test vectors as parameters: a test marked ``vectors(kind)`` runs once for each vector of that kind.
+
+Interrupts reach the programs that tests start, also where the tests themselves run in the background.
+"""
 
 from __future__ import annotations
 
 import json
+import signal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ VECTORS = Path(__file__).parent / "vectors"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a shell starts background jobs with SIGINT ignored, and children inherit that
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "vectors(kind): run once for each test vector of a kind, as argument `vector`")
 
 

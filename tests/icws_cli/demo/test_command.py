@@ -17,6 +17,8 @@ from icws_cli.demo.show import Show
 from icws_conformance.hostile import PassThrough
 from icws_secure.verify import message as message_verifier
 
+pytestmark = pytest.mark.alone
+
 TITLES = {shown.title: shown for shown in SHOWN}
 
 
