@@ -252,6 +252,7 @@ class ClientSession:
         """The shell stops reading the socket, the application being slow: silence is now nobody's fault."""
         self._core.clock.advance(now)
         self._auditor.pause(True)
+        self._poller.pause(True)
         self._watchdog.pause(True)
         self._run()
 
@@ -259,6 +260,7 @@ class ClientSession:
         """The shell reads the socket again."""
         self._core.clock.advance(now)
         self._auditor.pause(False)
+        self._poller.pause(False)
         self._watchdog.pause(False)
         self._run()
 

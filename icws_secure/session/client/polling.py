@@ -18,7 +18,7 @@ from ...wire.interface import (
     decode_get_messages_result,
     encode_get_messages_argument,
 )
-from ...wire.message import TOMBSTONE_CLIENT_KEY
+from ...wire.message import TOMBSTONE_CLIENT_KEY, parse_message_key
 from .attachment import Attachment
 from .calls import Outcome, QueryAnswered, QueryFailed
 from .core import Purpose, SessionCore, What
@@ -48,11 +48,16 @@ class Poller:
         self._interval_ns = 0
         self._nonce = 0
         self._failures = 0
+        self._paused = False
+
+    def pause(self, paused: bool) -> None:
+        """The application is behind, or no longer: nothing more is fetched meanwhile."""
+        self._paused = paused
 
     def _attachment(self) -> Attachment | None:
         attachment = self._core.attachment
         if attachment is None or not attachment.is_direct or not attachment.is_polling:
-            return None
+            return None  # another attachment than a direct one, or its open is not answered
         return attachment if attachment.phase in (Phase.OPENING, Phase.ATTACHED) else None
 
     def tick(self) -> None:
@@ -67,7 +72,7 @@ class Poller:
             self._next_at = core.now
             self._interval_ns = core.config.poll_interval_ns
             self._failures = 0
-        if self._is_asking or core.now < self._next_at:
+        if self._is_asking or self._paused or core.now < self._next_at:
             return
         self._is_asking = True
         envelope = core.sign_query("ws_get_messages", encode_get_messages_argument(self._nonce), _QUERY_TTL_NS)
@@ -80,7 +85,7 @@ class Poller:
             return None
         if attachment.serial != self._serial:
             return self._core.now
-        return None if self._is_asking else self._next_at
+        return None if self._is_asking or self._paused else self._next_at
 
     def soon(self) -> None:
         """The canister has executed a message of ours, and may have answered it."""
@@ -120,13 +125,17 @@ class Poller:
         own = (core.client_key, TOMBSTONE_CLIENT_KEY)
         messages = [KeyedContent(item.key, item.content) for item in result.messages if item.client_key in own]
         if messages:
-            self._nonce = max(self._nonce, self._receiver.messages(attachment, messages, result.cert, result.tree) + 1)
+            self._receiver.messages(attachment, messages, result.cert, result.tree)
+        if result.messages:
+            # The others were queued for earlier clients of this principal; they must not be polled for ever.
+            self._nonce = max(self._nonce, parse_message_key(result.messages[-1].key)[1] + 1)
         self._failures = 0
-        if messages:
+        if result.messages:
             self._interval_ns = core.config.poll_interval_ns
         else:
             self._interval_ns = min(self._interval_ns * 3 // 2, core.config.poll_interval_max_ns)
-        self._next_at = core.now if messages and not result.is_end_of_queue else core.now + self._interval_ns
+        more = bool(result.messages) and not result.is_end_of_queue
+        self._next_at = core.now if more else core.now + self._interval_ns
 
     def _failed(self, error: IcwsError) -> None:
         self._failures += 1

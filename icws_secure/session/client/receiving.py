@@ -41,11 +41,8 @@ class Receiver:
         self.last_ack_at: int | None = None
         """Session time of the last acknowledgement."""
 
-    def messages(self, attachment: Attachment, messages: Sequence[KeyedContent], cert: bytes, tree: bytes) -> int:
+    def messages(self, attachment: Attachment, messages: Sequence[KeyedContent], cert: bytes, tree: bytes) -> None:
         """Verify messages under one certificate and take them in order.
-
-        Returns:
-            the nonce of the last one.
 
         Raises:
             DecodeError, CertificateError, MessageViolation, OrderViolation, AttachViolation, StallError,
@@ -66,7 +63,6 @@ class Receiver:
                 self._opener.opening_message(item)
             else:
                 self._message(item)
-        return verified[-1].nonce
 
     def _message(self, verified: VerifiedMessage) -> None:
         core = self._core

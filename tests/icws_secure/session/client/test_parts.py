@@ -364,6 +364,14 @@ def test_an_order_violation_names_both_numbers(kit: Any) -> None:
     assert set(error.facts) == {"last", "received"}
 
 
+@pytest.mark.req("ICWS-CLT-013")
+def test_the_client_key_of_a_secure_session_never_changes(world: Any) -> None:
+    before = world.client.client_key
+    with pytest.raises(MisuseError):
+        world.client._core.renew_client_key()
+    assert world.client.client_key == before
+
+
 def test_a_machine_can_be_started_once(world: Any) -> None:
     with pytest.raises(MisuseError):
         world.client.start(world.client_now)

@@ -215,6 +215,26 @@ def test_without_the_leave_to_go_directly_only_gateways_are_tried(kit: Any) -> N
     ]
 
 
+def test_a_slow_application_is_not_polled_for(kit: Any) -> None:
+    world = kit.World(0).attached()
+    world.client.reading_paused(world.client_now)
+    world.canister_sends(*[b"%d" % n for n in range(120)])
+    world.run(60)
+    assert len(world.received) <= 50  # what was under way
+    world.client.reading_resumed(world.client_now)
+    world.drain()
+    assert world.run_until(lambda: len(world.received) == 120)
+
+
+def test_what_was_queued_for_earlier_clients_of_the_owner_is_passed_over(kit: Any) -> None:
+    first = kit.World(0, profile="omnia", sign_with="owner").attached()
+    for n in range(120):
+        first.ic.send(first.client.client_key, b"%d" % n)
+    second = kit.World(0, profile="omnia", sign_with="owner", ic=first.ic, client_nonce=7).attached()
+    second.canister_sends(b"hello")
+    assert second.run_until(lambda: second.received == [b"hello"])
+
+
 # saved sessions ------------------------------------------------------------------------------------------------------
 
 
