@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 SYNC = """
 import sys
 from icws_client.sync import connect
@@ -41,8 +43,6 @@ except KeyboardInterrupt:
 CALLBACKS = """
 import sys
 from icws_client import IcWebSocket
-
-pytestmark = pytest.mark.alone
 ws = IcWebSocket(sys.argv[1], canister_id=sys.argv[2], ic_url=sys.argv[3], root_key=bytes.fromhex(sys.argv[4]))
 ws.on_open = lambda: print("open", flush=True)
 try:
