@@ -10,7 +10,7 @@ PACKAGES := icws_secure client/icws_client gateway/icws_gateway canister_mock/ic
 PARTS := $(wildcard $(PACKAGES))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo dev test lint format conformance bench chaos soak fuzz docs lock clean install install-dev node icpy python
+.PHONY: demo dev test lint format conformance bench chaos soak fuzz docs lock clean install install-dev node icpy browser python
 
 demo: install
 	$(BIN)/icws demo
@@ -19,7 +19,7 @@ dev: install
 	$(BIN)/icws dev
 
 # Tests marked "alone" play whole scenes in real time and get the machine for themselves. Exit 5: PYTEST_ARGS left none.
-test: install-dev node icpy
+test: install-dev node icpy browser
 	$(BIN)/pytest -n auto -m "not alone" $(PYTEST_ARGS)
 	$(BIN)/pytest -m alone $(PYTEST_ARGS) || [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 
@@ -90,6 +90,12 @@ $(JS)/node_modules/.created: $(JS)/package-lock.json
 	@if command -v npm >/dev/null 2>&1; then cd $(JS) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.created; \
 	elif [ -n "$$CI" ]; then echo "CI needs Node.js and npm"; exit 1; \
 	else echo "Node.js and npm are not installed: the interoperability tests will be skipped (Debian: apt-get install nodejs npm)."; fi
+
+browser:
+	@if command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1; then :; \
+	elif [ -n "$$CI" ] && command -v apt-get >/dev/null 2>&1; then \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	else echo "Chromium is not installed: the test of the status page will be skipped (Debian: apt-get install chromium)."; fi
 
 icpy: .venv-icpy/.created
 

@@ -101,6 +101,11 @@ class GatewayConfig(BaseSettings):
     metrics: Literal["loopback", "public", "off"] = Field(
         "loopback", description="Who may read /metrics: local addresses, everybody, nobody."
     )
+    status_page: Literal["auto", "loopback", "public", "off"] = Field(
+        "auto",
+        description="Who may read /status: local addresses, everybody, nobody; 'auto': local addresses if "
+        "the gateway listens on one.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines.")
     drain_seconds: Seconds = Field(20, description="Time that clients have to leave after SIGTERM.")

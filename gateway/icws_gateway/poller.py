@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from icws_secure.errors import IcwsError
@@ -28,12 +29,27 @@ from .refusal import ClientRefused
 from .reply_check import CheckedReply, PollRefused, QueuedMessage, ReplicaFault, ReplyChecker
 from .restart_probe import ProbeVerdict, RestartProbe
 
-__all__ = ["CanisterPoller"]
+__all__ = ["CanisterPoller", "PollProgress"]
 
 METHOD: Final = "ws_get_messages"
 _LEGACY_VERSION: Final = 2
 _NEW_VERSION: Final = 3
 _LOG_EVERY: Final = 64  # failures in a row between two lines
+
+
+@dataclass(frozen=True, slots=True)
+class PollProgress:
+    """How far the polls of a canister are.
+
+    Attributes:
+        position: the nonce that is due next.
+        failures: polls that failed since the last one that did not.
+        newest_ns: time of the newest certificate, nanoseconds since 1970; 0 before the first.
+    """
+
+    position: int
+    failures: int
+    newest_ns: int
 
 
 class CanisterPoller:
@@ -91,6 +107,11 @@ class CanisterPoller:
         self._wake = asyncio.Event()
         self._log = logger(canister=canister.to_text())
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def progress(self) -> PollProgress:
+        """How far it is."""
+        return PollProgress(self._cursor.position, self._pace.failures, self._newest_ns)
 
     def start(self) -> None:
         """Begins to poll, in the running loop."""

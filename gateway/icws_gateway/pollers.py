@@ -11,7 +11,7 @@ from .directory import Directory
 from .ic_client import IcClient
 from .metrics import GatewayMetrics
 from .node_keys import NodeSignatures
-from .poller import CanisterPoller
+from .poller import CanisterPoller, PollProgress
 from .refusal import ClientRefused
 
 __all__ = ["Pollers"]
@@ -62,6 +62,11 @@ class Pollers:
             self._pollers[canister] = poller
             poller.start()
             self._metrics.canisters.set(len(self._pollers))
+
+    def progress(self, canister: Principal) -> PollProgress | None:
+        """How far the polls of a canister are; None if it is not polled."""
+        poller = self._pollers.get(canister)
+        return poller.progress if poller is not None else None
 
     def executed(self, canister: Principal) -> None:
         """A relayed call of a canister's client was executed."""

@@ -38,6 +38,7 @@ from .pollers import Pollers
 from .refusal import ClientRefused
 from .relay import CallRelay
 from .services import Services
+from .status_page import StatusPage
 from .tls import reload_certificate, server_context
 from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
@@ -82,6 +83,7 @@ class Gateway:
             relay=CallRelay(self._ic, config, self.metrics),
             closer=Closer(self._ic, self._identity, config.closes_waiting, self.metrics),
         )
+        self._status = StatusPage(self.metrics, directory, self._services.pollers)
         self._server: Server | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.Task[Any]] = set()
@@ -273,6 +275,11 @@ class Gateway:
     async def figures(self) -> bytes:
         """The metrics in Prometheus' text format; of all processes that share the port."""
         return self._own_figures() if self._siblings is None else await self._siblings.gather()
+
+    def status(self) -> bytes:
+        """The page for people, in HTML; of this process alone."""
+        state = "ready" if self.is_ready else "draining" if self._services.draining else "not ready"
+        return self._status.html(self.principal.to_text(), state)
 
     def _own_figures(self) -> bytes:
         self.metrics.tasks.set(len(asyncio.all_tasks()))

@@ -89,7 +89,7 @@ NOT_BOUNDS = {
         "log_format",
     ),
     *("endpoint_reprobe_seconds", "poll_interval_ms", "poll_idle_interval_ms", "poll_idle_after_seconds"),
-    *("poll_min_gap_ms", "poll_backoff_seconds", "head_interval_seconds"),
+    *("poll_min_gap_ms", "poll_backoff_seconds", "head_interval_seconds", "status_page"),
 }
 
 
