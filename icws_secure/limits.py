@@ -1,7 +1,7 @@
 """Every bound of the protocol core, with unit and origin.
 
-Origins: ``ic`` = the IC's own limit (interface specification or replica), ``spec`` = ``spec/protocol.md``, ``ours`` = a choice of
-this implementation. Nothing that is parsed, stored or repeated is without one of these.
+Origins: ``ic`` = the IC's own limit (interface specification or replica), ``spec`` = ``spec/protocol.md``, ``ours`` = a
+choice of this implementation. Nothing that is parsed, stored or repeated is without one of these.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ MAX_REPLY_BYTES: Final = 3 << 20  # bytes of a query's reply; ic
 MAX_FRAME_BYTES: Final = 4 << 20  # bytes of a WebSocket frame of ours: a full poll and its witness; ours
 MAX_FRAME_MESSAGES: Final = 1_000  # messages in one frame; ours: canisters send 50 a poll unless configured
 MAX_CONTENT_BYTES: Final = 1 << 20  # bytes of a message's content; spec [R34]
-MAX_PUBLIC_KEY_BYTES: Final = 2 << 10  # bytes of a DER public key; ours: the longest, RSA in a WebAuthn key, have under 1100
+# bytes of a DER public key; ours: the longest, RSA in a WebAuthn key, have under 1100
+MAX_PUBLIC_KEY_BYTES: Final = 2 << 10
 
 # requests
 MAX_NONCE_BYTES: Final = 32  # ic
@@ -67,7 +68,8 @@ REORDER_GAP_TTL_NS: Final = 360 * NS_PER_S  # a buffered message behind a gap; s
 ACCEPTED_HASHES: Final = REORDER_WINDOW_MESSAGES + 64  # hashes of accepted contents kept a session; spec [R17]
 POLL_MESSAGES: Final = 50  # messages a poll; spec [R34]
 POLL_BYTES: Final = 1_536 << 10  # bytes a poll, witness included; spec [R34]
-MAX_MESSAGE_CONTENT_BYTES: Final = MAX_CONTENT_BYTES + 1_024  # bytes of a canister message's CBOR around its content; ours
+# bytes of a canister message's CBOR around its content; ours
+MAX_MESSAGE_CONTENT_BYTES: Final = MAX_CONTENT_BYTES + 1_024
 MIN_ACK_INTERVAL_NS: Final = 60 * NS_PER_S  # acknowledgement interval that a canister may certify; spec [R19]
 MAX_RESUME_WINDOW_NS: Final = 86_400 * NS_PER_S  # interval or window that a canister may certify; spec
 MAX_WINDOW_MESSAGES: Final = 1_024  # reorder window that a canister may certify; spec
@@ -78,7 +80,8 @@ MAX_SUITES: Final = 32  # payload suites and features in certified parameters; o
 MAX_SESSION_TTL_NS: Final = 7 * 86_400 * NS_PER_S  # expiry that may be configured; spec [R3]
 SESSION_TTL_NS: Final = 8 * 3_600 * NS_PER_S  # expiry unless configured; spec [R3]
 UNOPENED_TTL_NS: Final = 120 * NS_PER_S  # life of a registration that is not opened; spec [R4]
-REFUSED_TTL_NS: Final = 360 * NS_PER_S  # refusal of a revoked or expired pair: longer than an ingress message lives; spec [R2]
+# refusal of a revoked or expired pair: longer than an ingress message lives; spec [R2]
+REFUSED_TTL_NS: Final = 360 * NS_PER_S
 DETACH_AFTER_OPEN_NS: Final = 60 * NS_PER_S  # of an attach without any call of the session key; spec [B5]
 ACK_INTERVAL_NS: Final = 300 * NS_PER_S  # between acknowledgements unless configured; spec [R19]
 KEEP_ALIVE_TIMEOUT_NS: Final = 60 * NS_PER_S  # to answer an acknowledgement; spec
@@ -90,10 +93,12 @@ RETAINED_RESERVE: Final = 64  # service messages beyond RETAINED_MESSAGES: ackno
 QUEUE_MESSAGES: Final = 100_000  # entries of one gateway's queue; ours [R34]
 QUEUE_BYTES: Final = 128 << 20  # of one gateway's queue; ours [R34]
 QUEUE_TOTAL_BYTES: Final = 512 << 20  # of all queues; ours [R34]
-QUEUE_SHARE_FACTOR: Final = 4  # times what is retained: entries of one session in a queue above which it cannot attach; ours [B5]
+# times what is retained: entries of one session in a queue above which it cannot attach; ours [B5]
+QUEUE_SHARE_FACTOR: Final = 4
 TRIMMED_PER_SEND: Final = 5  # entries looked at, at the front of the queue; ours (deployed canisters do the same)
 TRIMMED_PER_TIMER: Final = 1_000  # entries of all queues in one timer run; ours
-QUEUE_MIN_AGE_NS: Final = 60 * NS_PER_S  # of an entry that a full queue drops: clients refuse older messages anyway; ours [R11]
+# of an entry that a full queue drops: clients refuse older messages anyway; ours [R11]
+QUEUE_MIN_AGE_NS: Final = 60 * NS_PER_S
 DELIVERY_RETRY_NS: Final = 2 * NS_PER_S  # until the timer looks after messages that nobody handled; ours
 MAX_GATEWAYS: Final = 10_000  # queues of a canister; ours [R34]
 MAX_SESSIONS: Final = 50_000  # registrations and sessions of a canister, ended ones included; ours [R34]

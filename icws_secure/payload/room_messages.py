@@ -37,8 +37,8 @@ __all__ = [
 MAX_ROOM_NAME_BYTES: Final = 64
 
 ROOM_MESSAGE_OVERHEAD_BYTES: Final = 56
-"""What a delivery is longer than the room's name and the sealed content, at most: array 1, kind 8, length of the name 2,
-epoch 9, sender 31, length of the content 5."""
+"""What a delivery is longer than the room's name and the sealed content, at most: array 1, kind 8, length of the name
+2, epoch 9, sender 31, length of the content 5."""
 
 _MAX_UINT64: Final = (1 << 64) - 1
 
