@@ -30,7 +30,7 @@ from icws_secure.wire.principal import Principal
 __all__ = ["Crowd"]
 
 _TTL_NS = 120 * 10**9
-_OPENING = 50  # clients that open at the same time
+_OPENING = 200  # clients that open at the same time
 _MESSAGES_PER_SECOND = 40.0  # of all clients together, so that two cores keep up
 _PATIENCE = 60.0  # seconds for an answer
 _EXPECTED = frozenset({CloseCode.REPLICA_ERROR})  # the replica fails on purpose, and omnia clients start anew then
@@ -66,7 +66,7 @@ class Crowd:
 
     async def run(self) -> None:
         """Everything, until :meth:`stop`."""
-        shares = {self._stay: 0.7, self._come_and_go: 0.2, self._read_slowly: 0.05, self._send_garbage: 0.05}
+        shares = {self._stay: 0.74, self._come_and_go: 0.2, self._read_slowly: 0.05, self._send_garbage: 0.01}
         behaviours = [behaviour for behaviour, part in shares.items() for _ in range(max(1, int(part * self._count)))]
         self._waiting = behaviours.count(self._stay)
         async with asyncio.TaskGroup() as group:
