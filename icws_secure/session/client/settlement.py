@@ -98,6 +98,8 @@ class Settlement:
         for entry in entries:
             entry.state = EntryState.HELD
             entry.not_before = look_again_at
+            if entry.kind is Kind.RESTORED:
+                entry.own_status = status.status  # had the canister another one, it would have refused all of the call
         if entries:
             entries[-1].own_status = status.status
         self.progress(status.accepted_through, status.executed_through)
@@ -124,7 +126,13 @@ class Settlement:
         self.progress(head.next_in - 1, head.executed_through)
 
     def acknowledged(self, through: int) -> None:
-        """Take an acknowledgement of an ``omnia/1`` canister, which accepts a message only when its handler has run."""
+        """Take an acknowledgement of an ``omnia/1`` canister, which accepts a message only when its handler has run.
+
+        Not so one that has answered a call before the handler ran: its acknowledgement proves nothing about that.
+        """
+        for entry in list(self._outbox.entries.values()):
+            if entry.seq <= through and entry.own_status is MessageState.ACCEPTED and entry.confirm == "executed":
+                self.unknown(entry, _unproven())
         self._traps_known_through = max(self._traps_known_through, through)
         self.progress(through, through)
 
@@ -231,3 +239,9 @@ class Settlement:
 
 def _not_executed(words: str) -> StallError:
     return StallError(words, reason=Reason.NOT_EXECUTED, requirement="ICWS-CLT-042")
+
+
+def _unproven() -> StallError:
+    return StallError(
+        "no proof of the message's fate can be had", reason=Reason.OUTCOME_UNKNOWN, requirement="ICWS-CLT-042"
+    )
