@@ -96,6 +96,7 @@ async def test_several_clients_at_once_hear_only_themselves(node: Any, server: R
         assert client["received"] == wish["send"]
 
 
+@pytest.mark.alone
 async def test_it_keeps_alive(node: Any, server: ReplicaServer, gateway: Gateway) -> None:
     canister = Echo.configured(**OMNIA, ack_interval_ns=NS_PER_S, keep_alive_timeout_ns=4 * NS_PER_S)()
     peer = Peer(node, server, canister, gateway.url)
