@@ -142,7 +142,7 @@ class SoakGateway(Gateway):
             "open_burst_per_address": 20_000,
             "messages_per_second_per_address": 50_000,
             "message_burst_per_address": 100_000,
-            "handshake_timeout_seconds": 3,
+            "handshake_timeout_seconds": 30,
             "call_retry_seconds": 60,
         }
         self._command = [
