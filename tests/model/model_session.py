@@ -1,0 +1,425 @@
+"""A session under every interleaving of sends, losses, doublings, disorder, crashes, resumes, upgrades and clock
+jumps, as a hypothesis state machine.
+
+The rules are what may happen, one frame, request or execution at a time; the invariants and the end are what must
+hold: each side was given exactly once and in order what the other sent, or an error was raised. Never a silent gap,
+never a wrong word about a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from model_ic import ECHO, Ic
+from model_network import Crash, Network, Outcome
+
+from icws_secure.errors import Reason, SessionEnded
+from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.session.canister import CanisterConfig
+from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected, SessionState
+from icws_secure.wire.close_codes import SessionCloseCode
+
+__all__ = ["OmniaSession", "SecureSession"]
+
+RARELY = st.integers(0, 19).map(lambda number: number == 19)
+TROUBLE = (
+    "connection breaks",
+    "gateway dies",
+    "gateway comes back",
+    "gateway says that the client left",
+    "clock jumps",
+    "canister is upgraded",
+    "next handler traps",
+    "client crashes",
+    "client will crash",
+)
+DISASTERS = (
+    "client closes",
+    "canister closes",
+    "canister loses its state",
+    "canister is put back",
+    "much time passes",
+)
+PLACE = st.integers(0, 3)
+BEHIND = st.sampled_from([0, 0, 0, 1, 3])
+GATEWAY = st.integers(0, 1)
+WELL_SECONDS = 700  # within which everything must have come right
+
+
+@dataclass
+class Sent:
+    """A message that the client's application gave to the client.
+
+    Attributes:
+        data: the message.
+        send_id: of the process that sent it.
+        confirm: what it waits for.
+        outcome: what it was told in the end.
+        orphaned: its process ended first; nobody waits for its outcome.
+    """
+
+    data: bytes
+    send_id: int
+    confirm: Any
+    outcome: Outcome | None = None
+    orphaned: bool = False
+
+
+class SecureSession(RuleBasedStateMachine):
+    """The profile ``icws-secure/1``."""
+
+    profile = "secure"
+
+    # the beginning
+
+    @initialize(
+        persist=st.booleans(), timeout=st.sampled_from([None, None, 20]), prompt=st.sampled_from([True] * 4 + [False])
+    )
+    def begin(self, persist: bool, timeout: int | None, prompt: bool) -> None:
+        self.sent: list[Sent] = []
+        self.state_was_lost = False
+        self.was_put_back = False
+        self.is_closing = False
+        self.client_closed = False
+        self.waited_long = False
+        self.network = Network(
+            Ic(CanisterConfig()),
+            profile=self.profile,
+            persist=persist and self.profile == "secure",
+            send_timeout_ns=None if timeout is None else timeout * NS_PER_S,
+        )
+        if prompt:
+            self.network.run_well(lambda: self.network.client.gateway is not None, 20)
+
+    @property
+    def ic(self) -> Ic:
+        return self.network.ic
+
+    def step(self, deed: Callable[[], object]) -> None:
+        """Do something that may be the end of the client's process."""
+        try:
+            deed()
+        except Crash:
+            self.restart()
+        self.note_outcomes()
+
+    def note_outcomes(self) -> None:
+        for sent in self.sent:
+            if sent.outcome is None and not sent.orphaned:
+                sent.outcome = self.network.outcomes.get(sent.send_id)
+
+    # the applications
+
+    def can_send(self) -> bool:
+        closing = (SessionState.CLOSING, SessionState.ENDED)
+        return self.network.ended is None and self.network.client.state not in closing
+
+    @precondition(can_send)
+    @rule(
+        count=st.integers(1, 4),
+        echo=st.booleans(),
+        confirm=st.sampled_from(["executed", "executed", "accepted", "relayed"]),
+    )
+    def client_sends(self, count: int, echo: bool, confirm: Any) -> None:
+        def send() -> None:
+            for _ in range(count):
+                data = (ECHO if echo else b"note ") + b"%06d" % len(self.sent)
+                send_id = self.network.client.send(data, self.network.client_now, confirm=confirm)
+                self.sent.append(Sent(data, send_id, confirm))
+            self.network.drain()
+
+        self.step(send)
+
+    @precondition(lambda self: self.network.client.gateway is not None)
+    @rule(count=st.integers(1, 3))
+    def canister_sends(self, count: int) -> None:
+        for _ in range(count):
+            self.ic.say(self.network.client.client_key, b"said")
+
+    @rule(count=st.integers(1, 4))
+    def application_takes(self, count: int) -> None:
+        self.step(lambda: self.network.take(count))
+
+    # the canister
+
+    @rule(at_once=st.booleans())
+    def canister_hands_over(self, at_once: bool) -> None:
+        self.ic.handles_at_once = at_once
+
+    @precondition(lambda self: self.ic.has_work)
+    @rule(trap=st.booleans())
+    def canister_handles(self, trap: bool) -> None:
+        self.ic.traps = trap
+        self.ic.handle()
+        self.ic.traps = False
+
+    # gateways
+
+    @precondition(lambda self: self.network.connecting is not None)
+    @rule()
+    def connection_is_answered(self) -> None:
+        self.step(self.network.answer_connect)
+
+    @precondition(lambda self: self.network.connection is not None and self.network.connection.calls)
+    @rule(place=PLACE, lost=st.sampled_from(["nothing", "nothing", "nothing", "receipt", "call"]), twice=RARELY)
+    def gateway_relays(self, place: int, lost: str, twice: bool) -> None:
+        gateway = self.network.connection
+        assert gateway is not None
+        envelope = gateway.calls.pop(place % len(gateway.calls))
+        if twice:
+            gateway.calls.append(envelope)
+        if lost != "call":
+            self.network.relay(gateway, envelope, with_receipt=lost == "nothing")
+
+    @precondition(lambda self: any(gateway.withheld for gateway in self.network.gateways))
+    @rule(which=GATEWAY, place=PLACE)
+    def gateway_submits_what_it_withheld(self, which: int, place: int) -> None:
+        withheld = self.network.gateways[which].withheld
+        if withheld:
+            self.ic.call(withheld.pop(place % len(withheld)))
+
+    @precondition(lambda self: self.network.connection is not None)
+    @rule(behind=BEHIND)
+    def gateway_polls(self, behind: int) -> None:
+        self.network.poll(self.network.connection, behind=behind)
+
+    @precondition(lambda self: self.network.connection is not None)
+    @rule(behind=BEHIND)
+    def gateway_relays_the_head(self, behind: int) -> None:
+        self.network.relay_head(self.network.connection, behind=behind)
+
+    @precondition(lambda self: self.network.connection is not None and self.network.connection.frames)
+    @rule(place=st.sampled_from([0, 0, 0, 0, 1, 2]), twice=RARELY)
+    def frame_arrives(self, place: int, twice: bool) -> None:
+        frames = self.network.connection.frames
+        self.step(lambda: self.network.deliver(place % len(frames), keep=twice))
+
+    @precondition(lambda self: self.network.connection is not None and len(self.network.connection.frames) > 0)
+    @rule(place=PLACE)
+    def frame_is_lost(self, place: int) -> None:
+        frames = self.network.connection.frames
+        del frames[place % len(frames)]
+
+    # the IC
+
+    @precondition(lambda self: self.network.requests)
+    @rule(
+        place=PLACE,
+        how=st.sampled_from(["answer", "answer", "answer", "answer", "execute", "fail", "500", "202"]),
+        behind=BEHIND,
+    )
+    def request_arrives(self, place: int, how: str, behind: int) -> None:
+        request = self.network.requests[place % len(self.network.requests)]
+        if how == "answer":
+            self.step(lambda: self.network.answer(request, behind=behind))
+        elif how == "execute":
+            self.network.execute(request)
+        elif how == "202":
+            self.network.execute(request)
+            self.step(lambda: self.network.answer_with(request, 202))
+        elif how == "500":
+            self.step(lambda: self.network.answer_with(request, 500))
+        else:
+            self.step(lambda: self.network.fail(request))
+
+    # what should happen
+
+    @rule(count=st.integers(1, 30))
+    def all_goes_well_for_a_while(self, count: int) -> None:
+        def work() -> None:
+            for _ in range(count):
+                self.network.do_next()
+
+        self.step(work)
+
+    @rule(seconds=st.sampled_from([1, 5, 20]))
+    def all_goes_well_for_a_time(self, seconds: int) -> None:
+        self.step(lambda: self.network.run_well(lambda: False, seconds))
+
+    @precondition(lambda self: self.network.ended is None)
+    @rule(count=st.integers(1, 3))
+    def messages_are_exchanged(self, count: int) -> None:
+        if self.can_send():
+            self.client_sends(count, True, "executed")
+        self.all_goes_well_for_a_while(30)
+
+    # time, and the client's process
+
+    @rule(milliseconds=st.sampled_from([1, 100, 1_000, 5_000, 20_000, 60_000]))
+    def time_passes(self, milliseconds: int) -> None:
+        self.step(lambda: self.network.pass_time(milliseconds * NS_PER_MS))
+
+    # trouble
+
+    @rule(what=st.sampled_from(TROUBLE), which=GATEWAY, number=st.integers(0, 9))
+    def trouble(self, what: str, which: int, number: int) -> None:
+        """Something that a session must get over."""
+        network, gateway = self.network, self.network.gateways[which]
+        match what:
+            case "connection breaks" if network.connection is not None:
+                code = (1006, 1006, 1001, 4410, 4412, 4431, 4502)[number % 7]
+                self.step(lambda: network.break_connection(code))
+            case "gateway dies":
+                self.step(lambda: network.crash(gateway))
+            case "gateway comes back":
+                gateway.is_up = True
+            case "gateway says that the client left":
+                network.tell_that_it_left(gateway)
+            case "clock jumps":
+                network.clock_error_ns = (0, 1, -1, 20, -20, 200, -200, 3_600, -3_600, 0)[number] * NS_PER_S
+                self.step(network.tick)
+            case "canister is upgraded":
+                self.ic.upgrade()
+            case "next handler traps":
+                self.ic.traps = True
+            case "client crashes" if network.can_be_restored:
+                self.restart()
+            case "client will crash" if network.can_be_restored:
+                network.crash_after = number
+
+    @rule(what=st.sampled_from(DISASTERS), really=RARELY)
+    def disaster(self, what: str, really: bool) -> None:
+        """Something that a session may end by."""
+        network, key = self.network, self.network.client.client_key
+        if not really or network.ended is not None:
+            return
+        match what:
+            case "client closes":
+                self.is_closing = self.client_closed = True
+                self.step(lambda: network.give(lambda: network.client.close(network.client_now)))
+            case "canister closes" if self.ic.sessions.find(key) is not None:
+                self.ic.close(key)
+            case "canister loses its state":
+                self.state_was_lost = True
+                self.ic.lose_state()
+            case "canister is put back" if self.ic.has_snapshot and network.client.gateway is not None:
+                self.put_back()
+            case "much time passes":
+                self.waited_long = True
+                self.step(lambda: network.pass_time(400 * NS_PER_S))
+
+    def put_back(self) -> None:
+        self.was_put_back = True
+        self.ic.load_snapshot()
+        # What nobody looks at cannot be noticed: a canister that has caught up again looks like one that never fell
+        # behind.
+        self.step(lambda: self.network.give(lambda: self.network.client.audit(self.network.client_now)))
+        for request in list(self.network.requests):
+            if request in self.network.requests:
+                self.step(lambda request=request: self.network.answer(request))
+
+    @precondition(lambda self: self.network.client.gateway is not None and not self.ic.has_snapshot)
+    @rule()
+    def snapshot_is_taken(self) -> None:
+        self.ic.take_snapshot()
+
+    def restart(self) -> None:
+        self.note_outcomes()
+        for sent in self.sent:
+            sent.orphaned = sent.orphaned or sent.outcome is None
+        self.is_closing = False
+        self.network.restart_client()
+
+    # what must always hold
+
+    @invariant()
+    def client_was_given_what_the_canister_said(self) -> None:
+        got = self.network.delivered
+        stories = [self.ic.story, *self.ic.lost_stories]
+        assert any(got == story.said[: len(got)] for story in stories), (got, self.ic.story.said)
+
+    @invariant()
+    def canister_was_given_messages_once_and_in_order(self) -> None:
+        for story in (self.ic.story, *self.ic.lost_stories):
+            numbers = [int(data[-6:]) for data in story.heard]
+            assert numbers == sorted(set(numbers)), story.heard
+
+    @invariant()
+    def what_the_client_was_told_is_true(self) -> None:
+        heard = set(self.ic.story.heard)
+        ever = heard.union(*(story.heard for story in self.ic.lost_stories))
+        for sent in self.sent:
+            match sent.outcome:
+                case SendExecuted():
+                    assert sent.data in ever, sent
+                case SendRejected(_, error) if error.reason is Reason.HANDLER_TRAPPED:
+                    assert sent.data not in heard, sent
+                case SendRejected():
+                    assert sent.data not in heard, sent
+
+    # the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "network"):
+            return
+        network = self.network
+        network.crash_after = None
+        network.clock_error_ns = 0
+        well = network.run_well(self.all_is_done, WELL_SECONDS)
+        self.note_outcomes()
+        self.client_was_given_what_the_canister_said()
+        self.canister_was_given_messages_once_and_in_order()
+        self.what_the_client_was_told_is_true()
+        assert well, (network.client.state, network.losses[-3:], network.delivered, self.ic.story, self.open_sends())
+        if network.ended is not None:
+            self.check_end(network.ended)
+            assert all(sent.outcome is not None for sent in self.open_sends())
+            return
+        assert network.delivered == self.ic.story.said
+        heard = set(self.ic.story.heard)
+        for sent in self.sent:
+            if isinstance(sent.outcome, SendExecuted):
+                assert sent.data in heard or self.was_put_back, sent
+            elif isinstance(sent.outcome, SendAccepted):
+                pass  # its handler may have trapped
+            elif sent.confirm == "relayed" and sent.outcome is None and not sent.orphaned:
+                pass  # the same
+
+    def open_sends(self) -> list[Sent]:
+        """Messages whose outcome somebody still waits for."""
+        return [sent for sent in self.sent if sent.outcome is None and not sent.orphaned and sent.confirm != "relayed"]
+
+    def all_is_done(self) -> bool:
+        self.note_outcomes()
+        network = self.network
+        if network.ended is not None:
+            return True
+        if self.is_closing or network.client.gateway is None:
+            return False
+        arrived = network.delivered == self.ic.story.said and not network.untaken
+        return arrived and not self.open_sends() and not network.client._core.outbox.entries
+
+    def check_end(self, error: Exception) -> None:
+        """The session ended for a reason that there was."""
+        if self.network.client.parameters is None:
+            return  # it never came to be
+        assert isinstance(error, SessionEnded), error
+        session = self.ic.sessions.find(self.network.client.client_key)
+        certified = None if session is None else session.close_code
+        forgotten = session is None and self.waited_long
+        damaged = self.state_was_lost or self.was_put_back
+        reasons = {
+            SessionCloseCode.CLIENT_CLOSED: self.client_closed,
+            SessionCloseCode.APPLICATION_CLOSED: certified == "ApplicationClosed" or damaged,
+            SessionCloseCode.RESUME_WINDOW: certified == "ResumeWindow" or damaged,
+            SessionCloseCode.EPOCH_CHANGED: self.state_was_lost or forgotten,
+            SessionCloseCode.STATE_ROLLBACK: self.was_put_back,
+            SessionCloseCode.STATE_FORKED: self.was_put_back,
+            SessionCloseCode.RESUME_GAP: self.was_put_back,
+            SessionCloseCode.NO_GATEWAY: not self.network.was_attached,
+        }
+        assert reasons.get(SessionCloseCode(error.code), False), (error, error.__cause__, certified)
+
+
+class OmniaSession(SecureSession):
+    """The profile ``omnia/1``: a connection is a session, and its loss an error."""
+
+    profile = "omnia"
+
+    def check_end(self, error: Exception) -> None:
+        """Whatever ends an omnia session, an error says so."""
+        assert isinstance(error, SessionEnded), error
