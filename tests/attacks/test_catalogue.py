@@ -9,6 +9,7 @@ import pytest
 from icws_conformance.hostile import CATALOGUE
 from icws_conformance.hostile.catalogue import Play, Profile, Stage
 from icws_secure.errors import ProtocolViolation, Reason, StallError, TransportError
+from icws_secure.session.client import Evidence, recheck
 from icws_secure.wire.close_codes import SessionCloseCode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,3 +57,7 @@ async def test_attack_gains_nothing(performance: Any, play: Play) -> None:
         if not {Reason.MESSAGES_WITHHELD, Reason.UNEXPECTED_FRAME} & set(play.reasons):
             # withheld messages may come out at the IC itself, and a text is no frame to keep
             assert (loss.evidence is not None) == isinstance(loss.error, ProtocolViolation)
+        if loss.evidence is not None:
+            again = recheck(Evidence.decode(loss.evidence.encode()))
+            assert again is not None
+            assert again.reason in play.reasons

@@ -181,7 +181,7 @@ class Auditor:
             session=core.identity.principal,
             now=core.ic,
         )
-        self._take(verified, frame)
+        self._take(verified, frame, is_relayed=True)
 
     def outcome(self, outcome: Outcome[Purpose]) -> None:
         """Take the answer to an audit; one that does not count is a miss.
@@ -194,23 +194,24 @@ class Auditor:
             return
         self._is_asking = False
         try:
-            verified = self._read(outcome)
+            read = self._read(outcome)
         except (StateViolation, SessionEnded):
             raise
         except IcwsError:
-            verified = None
-        if verified is None:
+            read = None
+        if read is None:
             self._missed(by_update=outcome.purpose.what is What.AUDIT_CALL)
             return
         self._misses = 0
         self._schedule()
-        self._take(verified, None)
+        self._take(*read)
 
-    def _read(self, outcome: Outcome[Purpose]) -> VerifiedHead | None:
+    def _read(self, outcome: Outcome[Purpose]) -> tuple[VerifiedHead, HeadFrame | None] | None:
+        """The head of an answer, and what shows it to others; nothing does in the answer to an update."""
         core = self._core
         _, certified = core.registered()
         if isinstance(outcome, Answered):
-            return read_audit_reply(outcome.receipt, not_before_ns=self._known_before)
+            return read_audit_reply(outcome.receipt, not_before_ns=self._known_before), None
         if not isinstance(outcome, QueryAnswered) or not isinstance(outcome.response, QueryReplied):
             return None
         audit = decode_audit_result(outcome.response.arg)
@@ -233,7 +234,7 @@ class Auditor:
                 time=verified.time_ns,
                 known=certified.latest_time_ns,
             )
-        return verified
+        return verified, HeadFrame(audit.cert, audit.tree)
 
     def _missed(self, *, by_update: bool) -> None:
         core = self._core
@@ -243,7 +244,7 @@ class Auditor:
 
     # what a head says
 
-    def _take(self, verified: VerifiedHead, frame: HeadFrame | None) -> None:
+    def _take(self, verified: VerifiedHead, frame: HeadFrame | None, *, is_relayed: bool = False) -> None:
         core = self._core
         _, certified = core.registered()
         # [ICWS-CLT-062] [ICWS-CLT-063]
@@ -251,8 +252,8 @@ class Auditor:
         if head is None or certified.head is not head:
             return  # from before the registration, or older than the latest
         self.last_head_at = core.now
-        if frame is not None:
-            self._head_frame = frame
+        self._head_frame = frame
+        if is_relayed:
             self._schedule()
         core.settlement.head(head, verified.not_before_ns)
         self._check_attach(head)
@@ -318,5 +319,5 @@ class Auditor:
 
     @property
     def latest_frame(self) -> HeadFrame | None:
-        """The latest head frame that a gateway relayed, for evidence."""
+        """What shows the latest head, as a gateway relays it, for evidence; None where nothing does."""
         return self._head_frame

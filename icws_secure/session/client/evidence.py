@@ -17,6 +17,8 @@ from ...verify.receipt import verify_receipt
 from ...verify.root_key import RootKey
 from ...wire import cbor
 from ...wire.frames import (
+    DrainFrame,
+    GatewayFrame,
     Handshake,
     HeadFrame,
     KeyedContent,
@@ -31,6 +33,7 @@ from ...wire.service import decode_service_message
 from .attachment import check_gateway
 from .config import GatewayTarget
 from .inbound import InboundStream
+from .table import Phase
 
 __all__ = ["Evidence", "recheck"]
 
@@ -128,6 +131,8 @@ def recheck(evidence: Evidence) -> IcwsError | None:
     verifier = CertificateVerifier(_root_key(settings))
     try:
         frame = decode_gateway_frame(evidence.received[0])
+        if evidence.kind == "frame" and settings.has("phase"):
+            _recheck_place(frame, settings)
         if isinstance(frame, Handshake):
             own = settings.data("own")
             principals = frozenset(Principal(own[at : at + 29]) for at in range(0, len(own), 29))
@@ -166,6 +171,12 @@ class _Settings:
             raise DecodeError("the record lacks a setting", reason=Reason.MISSING_FIELD, setting=name)
         return value
 
+    def text(self, name: str) -> str:
+        value = self._values.get(name)
+        if not isinstance(value, str):
+            raise DecodeError("the record lacks a setting", reason=Reason.MISSING_FIELD, setting=name)
+        return value
+
     def has(self, name: str) -> bool:
         return name in self._values
 
@@ -175,6 +186,14 @@ def _root_key(settings: _Settings) -> RootKey:
         return RootKey(settings.data("root_key"))
     except MisuseError as error:
         raise DecodeError("the record has no usable root key", reason=Reason.MALFORMED) from error
+
+
+def _recheck_place(frame: GatewayFrame, settings: _Settings) -> None:
+    """Whether such a frame may come at all in this phase of an attachment, and on this kind of connection."""
+    is_first = settings.text("phase") == Phase.HANDSHAKE
+    is_modern = isinstance(frame, MessagesFrame | ReceiptFrame | HeadFrame | DrainFrame)
+    if isinstance(frame, Handshake) is not is_first or (is_modern and not settings.number("subprotocol")):
+        raise DecodeError("the frame may not come here", reason=Reason.UNEXPECTED_FRAME, requirement="ICWS-LIB-024")
 
 
 def _recheck_messages(

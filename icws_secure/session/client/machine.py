@@ -551,6 +551,8 @@ class ClientSession:
             "own": own,
             "pinned": b"" if pinned is None else pinned.raw,
             "outstanding": self._submissions.known_ids(),
+            "phase": str(attachment.phase),
+            "subprotocol": int(attachment.has_subprotocol),
         }
         if attachment.gateway is not None:
             settings["gateway"] = attachment.gateway.raw
