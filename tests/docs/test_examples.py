@@ -172,7 +172,12 @@ def test_commands_in_pages_exist(page: Path) -> None:
         if line[0] == "make":
             assert line[1] in targets, line
         if line[0] == "icws" and len(line) > 1 and importlib.util.find_spec(PARTS[line[1]].module) is not None:
-            known = {"--help"} | {name for option in _load(PARTS[line[1]]).params for name in option.opts}
+            command = _load(PARTS[line[1]])
+            within = getattr(command, "commands", None)  # of a group of commands
+            if within is not None and len(line) > 2 and not line[2].startswith("--"):
+                assert line[2] in within, line
+                command = within[line[2]]
+            known = {"--help"} | {name for option in command.params for name in option.opts}
             assert {word for word in line[2:] if word.startswith("--")} <= known, line
 
 

@@ -10,6 +10,7 @@ import sys
 
 import aiohttp
 import pytest
+import structlog
 from cryptography import x509
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
@@ -55,6 +56,7 @@ async def test_metrics_are_for_whom_the_settings_say(ic, make_gateway, who, head
 
 
 async def test_metrics_hold_no_name_of_a_client(ic, make_gateway, connect_peer, eventually):
+    structlog.reset_defaults()  # another test may have set the process's log level
     gateway = await make_gateway()
     peer = await connect_peer(gateway, ic.install(), modern=True)
     await peer.open(attach=1)
