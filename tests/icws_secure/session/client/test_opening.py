@@ -12,9 +12,10 @@ import pytest
 from icws_secure.errors import AttachViolation, MisuseError, Reason, Refused, SessionEnded, StallError, TransportError
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Attached, ClientConfig, Connect, Disconnect, GatewayLost, GatewayTarget, Opened
-from icws_secure.sign import Ed25519Identity
+from icws_secure.sign import DelegatedIdentity, Ed25519Identity, sign_delegation
 from icws_secure.verify import verify_envelope
 from icws_secure.wire.close_codes import SessionCloseCode
+from icws_secure.wire.envelope import Delegation
 from icws_secure.wire.frames import Handshake, KeyedContent, MessagesFrame
 from icws_secure.wire.hashtree import encode_tree
 from icws_secure.wire.interface import decode_open_argument, encode_open_result
@@ -108,6 +109,18 @@ def test_the_open_is_signed_by_the_session_key_and_short_lived(kit: Any) -> None
     with pytest.raises(MisuseError) as caught:
         ClientConfig(canister_id=kit.CANISTER, open_ttl_ns=91 * NS_PER_S)
     assert caught.value.requirement == "ICWS-CLT-012"
+
+
+@pytest.mark.req("ICWS-CLT-012")
+def test_an_open_is_never_signed_through_a_delegation(kit: Any) -> None:
+    world = kit.World(gateways=1)
+    own = world.client._core.identity
+    other = Ed25519Identity(b"\x05" * 32)
+    chain = (sign_delegation(own, Delegation(other.public_key_der, kit.START_NS + 3_600 * NS_PER_S)),)
+    world.client._core.identity = DelegatedIdentity(other, own.public_key_der, chain)
+    error = world.first_loss()
+    assert error.requirement == "ICWS-CLT-012"
+    assert world.gateways[0].received == []
 
 
 @pytest.mark.req("ICWS-CLT-013")

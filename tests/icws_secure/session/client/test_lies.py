@@ -1,0 +1,100 @@
+"""Answers that are false, or true and old: what they must not achieve, in the smallest cases that once went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from icws_secure.errors import Reason
+from icws_secure.limits import NS_PER_S
+from icws_secure.session.canister import CanisterConfig
+from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected
+from icws_secure.session.client.outbox import Kind, Outbox, Waiting
+from icws_secure.session.client.settlement import Settlement
+from icws_secure.wire.frames import HeadFrame
+from icws_secure.wire.interface import (
+    CertifiedMessages,
+    ClientKey,
+    MessageState,
+    MessageStatus,
+    OutputMessage,
+    encode_get_messages_result,
+)
+from icws_secure.wire.message import message_key
+from icws_secure.wire.principal import Principal
+
+
+@pytest.mark.req("ICWS-CLT-050", "ICWS-CLT-061")
+def test_a_head_that_is_relayed_again_and_again_does_not_hide_that_messages_are_withheld(kit: Any) -> None:
+    world = kit.World(2).attached()
+    world.run(1)
+    gateway = world.connection
+    gateway.relays_messages = False
+    old = gateway.ic.head_frame(gateway.client_key.client_principal)
+    gateway.tamper = lambda frame: [old] if isinstance(frame, HeadFrame) else [frame]
+    start = world.now
+    world.canister_sends(b"one")
+    assert world.first_loss(400).reason is Reason.MESSAGES_WITHHELD
+    assert world.now - start < 25 * NS_PER_S
+    assert world.run_until(lambda: world.received == [b"one"])
+
+
+@pytest.mark.req("ICWS-CLT-050")
+def test_a_head_that_is_relayed_again_and_again_is_no_sign_of_life(kit: Any) -> None:
+    world = kit.World(2).attached()
+    world.run(1)
+    gateway = world.connection
+    gateway.relays_messages = False
+    old = gateway.ic.head_frame(gateway.client_key.client_principal)
+    gateway.tamper = lambda frame: [old] if isinstance(frame, HeadFrame) else [frame]
+    world.run(20)
+    assert world.client._auditor.last_head_at <= world.client_now - 4 * NS_PER_S
+
+
+@pytest.mark.req("ICWS-CLT-073")
+def test_an_answer_to_a_poll_that_no_certificate_covers_moves_nothing_for_good(kit: Any) -> None:
+    world = kit.World(0).attached()
+    world.run(1)
+    poll = world.ic.canister.get_messages
+    key = message_key(world.client.session_principal, (1 << 64) - 2)
+    stranger = ClientKey(Principal(b"\x07" * 28 + b"\x02"), 5)
+    false = CertifiedMessages((OutputMessage(stranger, key, b"x"),), b"c", b"t", True)
+    lies = [encode_get_messages_result(false)]
+    world.ic.canister.get_messages = lambda caller, arg, cert: lies.pop() if lies else poll(caller, arg, cert)
+    assert world.run_until(lambda: not lies)
+    world.canister_sends(b"one")
+    assert world.run_until(lambda: world.received == [b"one"], 120)
+    assert world.ended is None
+
+
+@pytest.mark.req("ICWS-CLT-041")
+@pytest.mark.parametrize("status", [MessageState.EXECUTED, MessageState.TRAPPED])
+def test_the_status_of_a_batch_says_nothing_about_other_messages_than_its_last(kit: Any, status: MessageState) -> None:
+    told: list[object] = []
+    outbox = Outbox(kit.World(1).client.client_key, max_messages=10, max_bytes=1_000)
+    settlement = Settlement(outbox, told.append, lambda: None, has_skips=True)
+    outbox.put(Waiting(Kind.DATA, b"a", 1, "executed"))
+    outbox.put(Waiting(Kind.DATA, b"b", 2, "accepted"))
+    first, last = outbox.number(b"a", 1), outbox.number(b"b", 1)
+    for entry in (first, last):
+        outbox.sent(entry, b"id", 10)
+    settlement.progress(2, 0)  # an acknowledgement was faster than the receipt
+    assert told == [SendAccepted(2)]
+    settlement.receipt([first], last.seq, MessageStatus(2, 2, status), 1)
+    assert told == [SendAccepted(2)]
+    assert settlement.wants_head()
+
+
+@pytest.mark.req("ICWS-CLT-040")
+def test_no_outcome_is_lost_where_many_calls_are_given_up_at_once(kit: Any) -> None:
+    world = kit.World(0, max_in_flight=100, canister=CanisterConfig(window_messages=200)).attached()
+    world.run(2)
+    world.ic.is_reachable = False
+    ids = [world.send(b"%d" % n) for n in range(90)]
+    world.run(125)
+    assert world.client._submissions.message_calls() < 90
+    world.ic.is_reachable = True
+    assert world.run_until(lambda: all(world.outcome(item) == SendExecuted(item) for item in ids), 200)
+    assert world.client._submissions.message_calls() == 0
+    assert not world.of(SendRejected)
