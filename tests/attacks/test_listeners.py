@@ -14,7 +14,7 @@ from icws_secure.errors import Reason
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import GatewayLost
 
-QUICK = {"head_interval_ns": 2 * NS_PER_S, "audit_interval_ns": 2 * NS_PER_S, "withhold_grace_ns": 1 * NS_PER_S}
+QUICK = {"head_interval_ns": 1 * NS_PER_S, "audit_interval_ns": 1 * NS_PER_S, "withhold_grace_ns": 1 * NS_PER_S}
 
 
 @pytest.mark.req("ICWS-CLT-061", "ICWS-CLT-050", "ICWS-CAN-060")
