@@ -149,8 +149,8 @@ class Auditor:
         ]
         return min((time for time in times if time is not None), default=None)
 
-    def _schedule(self) -> None:
-        """When the client asks next, if no head is relayed before."""
+    def _schedule(self, age_ns: int = 0) -> None:
+        """When the client asks next, if no head is relayed before; ``age_ns`` is the age of the latest one."""
         core = self._core
         attachment = core.attached
         if attachment is None:
@@ -159,8 +159,10 @@ class Auditor:
         interval = core.config.audit_interval_ns
         if attachment.has_subprotocol:
             interval = core.config.head_interval_ns
+        if age_ns >= interval:
+            return
         jitter = int.from_bytes(core.entropy(2), "big")
-        self._next_at = core.now + interval - (interval // 4) * jitter // (1 << 16)
+        self._next_at = core.now + interval - age_ns - (interval // 4) * jitter // (1 << 16)
 
     # answers
 
@@ -251,10 +253,12 @@ class Auditor:
         head = certified.accept(verified)
         if head is None or certified.head is not head:
             return  # from before the registration, or older than the latest
-        self.last_head_at = core.now
+        # [ICWS-CLT-050] what is relayed again and again gets no younger, and puts no question off
+        age_ns = max(0, core.ic - verified.time_ns)
+        self.last_head_at = core.now - age_ns
         self._head_frame = frame
         if is_relayed:
-            self._schedule()
+            self._schedule(age_ns)
         core.settlement.head(head, verified.not_before_ns)
         self._check_attach(head)
         if head.state is HeadState.CLOSED:

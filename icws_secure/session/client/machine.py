@@ -66,8 +66,6 @@ from .watching import Watchdog
 
 __all__ = ["ClientSession"]
 
-_MAX_OUTCOMES = 64  # outcomes of calls taken in one tick
-
 
 class ClientSession:
     """One session of one client with one canister, over any number of gateways.
@@ -429,7 +427,7 @@ class ClientSession:
         core = self._core
         if core.states.state in (SessionState.NEW, SessionState.ENDED):
             return
-        for outcome in core.calls.tick(core.now)[:_MAX_OUTCOMES]:
+        for outcome in core.calls.tick(core.now):
             self._outcome(outcome)
         if self._attacher.opener.wants_audit:
             self._attacher.opener.wants_audit = False

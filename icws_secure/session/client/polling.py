@@ -47,6 +47,7 @@ class Poller:
         self._next_at = 0
         self._interval_ns = 0
         self._nonce = 0
+        self._verified_nonce = 0  # after the last message that was proven to be there
         self._failures = 0
         self._paused = False
 
@@ -72,6 +73,7 @@ class Poller:
             self._next_at = core.now
             self._interval_ns = core.config.poll_interval_ns
             self._failures = 0
+            self._nonce = self._verified_nonce  # one false answer must not make the queue seem read for good
         if self._is_asking or self._paused or core.now < self._next_at:
             return
         self._is_asking = True
@@ -126,6 +128,7 @@ class Poller:
         messages = [KeyedContent(item.key, item.content) for item in result.messages if item.client_key in own]
         if messages:
             self._receiver.messages(attachment, messages, result.cert, result.tree)
+            self._verified_nonce = parse_message_key(messages[-1].key)[1] + 1
         if result.messages:
             # The others were queued for earlier clients of this principal; they must not be polled for ever.
             self._nonce = max(self._nonce, parse_message_key(result.messages[-1].key)[1] + 1)

@@ -242,7 +242,7 @@ class Receipts:
         if result.refusal is not None:
             self._refused(submission, entries, result.refusal)
         elif result.status is not None:
-            core.settlement.receipt(entries, result.status, core.now + _LOOK_AGAIN_NS)
+            core.settlement.receipt(entries, max(submission.seqs), result.status, core.now + _LOOK_AGAIN_NS)
         elif core.is_secure:
             # [ICWS-CLT-041] an Ok alone proves acceptance, not execution
             for entry in entries:
@@ -282,7 +282,9 @@ class Receipts:
             elif code == RefusalCode.STALE:
                 # Accepted so long ago that the canister cannot compare; a head tells about its execution.
                 accepted = max(core.outbox.accepted_through, entry.seq)
-                core.settlement.receipt([entry], MessageStatus(accepted, 0, MessageState.DUPLICATE), core.now)
+                core.settlement.receipt(
+                    [entry], entry.seq, MessageStatus(accepted, 0, MessageState.DUPLICATE), core.now
+                )
             elif code in _TRY_LATER or code in _GONE:
                 core.outbox.send_again(entry, self._retry_at(entry))
             elif entry.kind is Kind.DATA:

@@ -84,11 +84,12 @@ class Settlement:
         self.executed_through = max(self.executed_through, executed_through)
         self._settle()
 
-    def receipt(self, entries: Sequence[Entry], status: MessageStatus, look_again_at: int) -> None:
+    def receipt(self, entries: Sequence[Entry], last_seq: int, status: MessageStatus, look_again_at: int) -> None:
         """Take the certified status of a call; it tells about the last of the messages that the call carried.
 
         Args:
             entries: what the call carried and is not settled, ascending.
+            last_seq: number of the last message that it carried, settled or not.
             status: from the certified reply.
             look_again_at: session time at which a message that is still behind a gap is sent again.
 
@@ -100,7 +101,8 @@ class Settlement:
             entry.not_before = look_again_at
             if entry.kind is Kind.RESTORED:
                 entry.own_status = status.status  # had the canister another one, it would have refused all of the call
-        if entries:
+        # [ICWS-CLT-041] where the last one is settled already, its status says nothing about the others
+        if entries and entries[-1].seq == last_seq:
             entries[-1].own_status = status.status
         self.progress(status.accepted_through, status.executed_through)
 
