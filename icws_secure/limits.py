@@ -16,7 +16,9 @@ MAX_CBOR_DEPTH: Final = 64  # levels; ours: a certificate's tree is nested insid
 MAX_CBOR_ITEMS: Final = 200_000  # data items in one document; ours
 MAX_TREE_DEPTH: Final = 1_024  # levels of one hash tree; ours: above any state tree (a few hundred)
 MAX_TREE_NODES: Final = 100_000  # nodes of one hash tree; ours
-MAX_LABEL_BYTES: Final = 256  # bytes of a hash tree label; ours: message keys have 84, principals 29
+MAX_LABEL_BYTES: Final = 256  # bytes of a label in trees of our own; ours: message keys have 84, principals 29
+# bytes of a label in a tree that is read; ours: canisters certify URL paths, and custom sections have long names
+MAX_TREE_LABEL_BYTES: Final = 1 << 16
 MAX_CERTIFICATE_BYTES: Final = 1 << 20  # bytes; ours: real ones have 1 to 4 KiB, canister range lists more
 MAX_WITNESS_BYTES: Final = 1 << 20  # bytes; ours: half of what a poll may have [R34]
 MAX_ENVELOPE_BYTES: Final = 2 << 20  # bytes of a whole ingress message; ic

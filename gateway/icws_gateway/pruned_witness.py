@@ -15,8 +15,9 @@ from hashlib import sha256
 from typing import Final
 
 from icws_secure.errors import CertificateError, DecodeError, Reason
-from icws_secure.limits import MAX_LABEL_BYTES, MAX_TREE_DEPTH, MAX_TREE_NODES, MAX_WITNESS_BYTES
+from icws_secure.limits import MAX_TREE_DEPTH, MAX_TREE_LABEL_BYTES, MAX_TREE_NODES, MAX_WITNESS_BYTES
 from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode_head, read_head
+from icws_secure.wire.tree_codec import NODE_HEADS, read_longer_head
 
 __all__ = ["NOTHING", "Path", "PrunedWitness"]
 
@@ -152,6 +153,8 @@ class PrunedWitness:
                 raise _malformed("it is too large", Reason.TOO_DEEP if nodes <= MAX_TREE_NODES else Reason.TOO_MANY)
             head = data[offset : offset + 2]
             offset += 2
+            if head not in NODE_HEADS:
+                head, offset = read_longer_head(data, offset - 2)
             if head == _FORK:
                 above.append(None)
                 continue
@@ -161,7 +164,7 @@ class PrunedWitness:
             else:
                 blob, offset = _read_blob(data, offset, end)
                 if head == _LABELED:
-                    if len(blob) > MAX_LABEL_BYTES:
+                    if len(blob) > MAX_TREE_LABEL_BYTES:
                         raise _malformed("a label is too long", Reason.TOO_LARGE)
                     above.append(blob)
                     path = (*path, blob)
@@ -170,10 +173,8 @@ class PrunedWitness:
                     if len(blob) != _DIGEST_BYTES:
                         raise _malformed("a digest has another length")
                     piece = _Piece(blob, _HIDDEN + blob, len(self._values))
-                elif head == _LEAF:
-                    piece = self._leaf(blob, path)
                 else:
-                    raise _malformed("a node is of no known kind")
+                    piece = self._leaf(blob, path)
             while above:
                 top = above[-1]
                 if top is None:

@@ -54,7 +54,7 @@ def identity_from_pem(
         MisuseError: no key or several, a wrong or missing password, or a scheme that the IC does not have.
     """
     if isinstance(data, str):
-        data = data.encode()
+        data = data.encode("utf-8", "replace")  # what is no Unicode is no PEM either
     if len(data) > _MAX_PEM_BYTES:
         raise MisuseError("PEM file is too large", reason=Reason.TOO_LARGE, limit=_MAX_PEM_BYTES, received=len(data))
     blocks = [(match["label"], match["body"], match[0]) for match in _BLOCK.finditer(data)]

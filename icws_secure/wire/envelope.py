@@ -259,7 +259,8 @@ class Envelope:
         """Read a map that was decoded already, as it stands in the frames of a gateway.
 
         Unknown fields of the content are kept in ``extra``, because they count for the request id. Elsewhere they
-        are refused.
+        are refused. A key, signature or list of delegations of null counts as none: the replica reads it so, and
+        deployed clients send it with anonymous requests.
 
         Raises:
             DecodeError: a field is missing, unknown or of another type.
@@ -269,6 +270,7 @@ class Envelope:
             what="an envelope",
             required={"content": dict},
             optional={"sender_pubkey": bytes, "sender_sig": bytes, "sender_delegation": list},
+            null_is_absent=True,
         )
         links = found.get("sender_delegation")
         return cls(

@@ -3,8 +3,8 @@
 A node is ``[0]`` empty, ``[1, left, right]`` fork, ``[2, label, tree]`` labelled, ``[3, value]`` leaf, ``[4, digest]``
 pruned.
 
-Depth, number of nodes and length of labels are bounded while reading; see ``limits``. Arity and types are exact, and
-arrays have the one-byte heads that every implementation writes.
+Depth, number of nodes and length of labels are bounded while reading; see ``limits``. Arity and types are exact. As
+elsewhere in CBOR, heads may be longer than need be.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ from __future__ import annotations
 from typing import Final, cast
 
 from ..errors import DecodeError, Reason
-from ..limits import MAX_LABEL_BYTES, MAX_TREE_DEPTH, MAX_TREE_NODES, MAX_WITNESS_BYTES
+from ..limits import MAX_TREE_DEPTH, MAX_TREE_LABEL_BYTES, MAX_TREE_NODES, MAX_WITNESS_BYTES
 from .cbor import SELF_DESCRIBE_TAG, encode_head, read_head
 from .tree_nodes import EMPTY, Empty, Fork, HashTree, Labeled, Leaf, Pruned
 
-__all__ = ["decode_tree", "encode_tree", "parse_tree", "tree_from_value", "tree_to_value"]
+__all__ = [
+    "NODE_HEADS",
+    "decode_tree",
+    "encode_tree",
+    "parse_tree",
+    "read_longer_head",
+    "tree_from_value",
+    "tree_to_value",
+]
 
 _REQUIREMENT: Final = "ICWS-LIB-006"
-_BYTES: Final = 2  # CBOR's major type of byte strings
+_NATURAL, _BYTES, _ARRAY = 0, 2, 4  # CBOR's major types
+NODE_HEADS: Final = frozenset([b"\x81\x00", b"\x83\x01", b"\x83\x02", b"\x82\x03", b"\x82\x04"])
+"""Arity and kind of every node, in their shortest form."""
+
 _RIGHT_MISSING: Final = object()  # a fork whose left side is still to come
 
 
@@ -58,6 +69,8 @@ def parse_tree(data: bytes, offset: int) -> tuple[HashTree, int]:
             raise _too_many_nodes()
         head = data[offset : offset + 2]
         offset += 2
+        if head not in NODE_HEADS:
+            head, offset = read_longer_head(data, offset - 2)
         if head == b"\x83\x01":
             above.append(None)
             if len(above) > MAX_TREE_DEPTH:
@@ -80,18 +93,13 @@ def parse_tree(data: bytes, offset: int) -> tuple[HashTree, int]:
             blob = data[offset:stop]
             offset = stop
             if head == b"\x83\x02":
-                if length > MAX_LABEL_BYTES:
+                if length > MAX_TREE_LABEL_BYTES:
                     raise _label_too_long()
                 above.append(blob)
                 if len(above) > MAX_TREE_DEPTH:
                     raise _too_deep()
                 continue
-            if head == b"\x82\x04":
-                node = Pruned(blob)
-            elif head == b"\x82\x03":
-                node = Leaf(blob)
-            else:
-                raise _malformed("a node is of no known kind")
+            node = Pruned(blob) if head == b"\x82\x04" else Leaf(blob)
         while above:
             top = above[-1]
             if top is None:
@@ -150,7 +158,7 @@ def tree_from_value(value: object) -> HashTree:
                 value = left
                 continue
             case [int(kind), bytes(label), subtree] if kind == 2:
-                if len(label) > MAX_LABEL_BYTES:
+                if len(label) > MAX_TREE_LABEL_BYTES:
                     raise _label_too_long()
                 above.append(label)
                 value = subtree
@@ -199,6 +207,25 @@ def tree_to_value(tree: HashTree) -> list[object]:
     return cast("list[object]", root[0])
 
 
+def read_longer_head(data: bytes, offset: int) -> tuple[bytes, int]:
+    """Read arity and kind of a node that are not in their shortest form.
+
+    Returns:
+        Their shortest form, two bytes, and the offset after them.
+
+    Raises:
+        DecodeError: there is no such node.
+    """
+    array, arity, offset = read_head(data, offset, what="a hash tree")
+    natural, kind, offset = read_head(data, offset, what="a hash tree")
+    # [ICWS-LIB-006]
+    if (array, natural) == (_ARRAY, _NATURAL) and arity < 4 and kind < 5:
+        head = bytes((0x80 | arity, kind))
+        if head in NODE_HEADS:
+            return head, offset
+    raise _malformed("a node is of no known kind")
+
+
 def _malformed(why: str) -> DecodeError:
     return DecodeError(f"this is not a hash tree: {why}", reason=Reason.MALFORMED, requirement=_REQUIREMENT)
 
@@ -217,5 +244,8 @@ def _too_deep() -> DecodeError:
 
 def _label_too_long() -> DecodeError:
     return DecodeError(
-        "a label of a hash tree is too long", reason=Reason.TOO_LARGE, requirement=_REQUIREMENT, limit=MAX_LABEL_BYTES
+        "a label of a hash tree is too long",
+        reason=Reason.TOO_LARGE,
+        requirement=_REQUIREMENT,
+        limit=MAX_TREE_LABEL_BYTES,
     )

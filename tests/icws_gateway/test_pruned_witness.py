@@ -81,6 +81,16 @@ def test_odd_shapes():
     assert PrunedWitness(encode_tree(Leaf(b"x"))).show([()]) == encode_tree(Leaf(b"x"))
 
 
+def test_heads_longer_than_need_be_and_long_labels_are_read_as_the_library_reads_them():
+    label = b"/" * 2_000
+    tree = Labeled(label, Leaf(b"x"))
+    longer = b"\x98\x03\x18\x02" + encode_tree(tree)[5:].replace(b"\x82\x03", b"\x82\x18\x03")
+    assert decode_tree(longer) == tree
+    witness = PrunedWitness(longer)
+    assert witness.value((label,)) == b"x"
+    assert witness.show([(label,)]) == encode_tree(tree)
+
+
 def test_hostile_depth_costs_time_in_proportion_to_size():
     tree = Labeled(b"m", Leaf(b"v" * 1_000))
     for _ in range(1_000):
@@ -134,7 +144,7 @@ def test_limits_are_those_of_the_library():
     for bomb in (
         b"\x83\x01" * 2_000 + b"\x81\x00" * 2_001,
         b"\x83\x02\x41a" * 2_000 + b"\x81\x00",
-        b"\x83\x02\x59\x02\x00" + bytes(512) + b"\x81\x00",
+        b"\x83\x02\x5a\x00\x01\x00\x01" + bytes(65_537) + b"\x81\x00",
         b"\x82\x03\x5a\xff\xff\xff\xff",
         b"\x83\x01",
         b"",

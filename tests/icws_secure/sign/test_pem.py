@@ -119,6 +119,11 @@ def test_other_files_are_misuse(pem: bytes) -> None:
         identity_from_pem(pem)
 
 
+def test_text_that_is_no_unicode_is_misuse() -> None:
+    with pytest.raises(MisuseError):
+        identity_from_pem("\ud800")
+
+
 @pytest.mark.parametrize("scheme", ["RSA", "P-384", "Ed448"])
 def test_other_schemes_are_misuse(scheme: str) -> None:
     keys: dict[str, Any] = {

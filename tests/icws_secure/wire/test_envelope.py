@@ -156,7 +156,7 @@ def test_content_that_is_no_map_is_refused(content: object) -> None:
 @pytest.mark.parametrize(
     "outer",
     [
-        {"sender_pubkey": None},
+        {"sender_pubkey": False},
         {"sender_sig": "text"},
         {"sender_delegation": {}},
         {"sender_delegation": [None]},
@@ -177,6 +177,14 @@ def test_content_that_is_no_map_is_refused(content: object) -> None:
 )
 def test_other_fields_around_the_content_are_refused(outer: dict[str, object]) -> None:
     refusal_of(VALUE, **outer)
+
+
+@pytest.mark.parametrize("name", ["sender_pubkey", "sender_sig", "sender_delegation"])
+def test_null_around_the_content_is_none(name: str) -> None:
+    # ic-py sends it with anonymous requests
+    envelope = Envelope.decode(cbor.encode({"content": VALUE, name: None}))
+    assert envelope == Envelope.decode(cbor.encode({"content": VALUE}))
+    assert getattr(envelope, name) is None
 
 
 class TestReadState:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icws_secure.errors import CertificateError, DecodeError, Reason
-from icws_secure.limits import MAX_LABEL_BYTES, MAX_TREE_DEPTH, MAX_TREE_NODES
+from icws_secure.limits import MAX_TREE_DEPTH, MAX_TREE_LABEL_BYTES, MAX_TREE_NODES
 from icws_secure.wire.hashtree import (
     ABSENT,
     EMPTY,
@@ -255,7 +255,7 @@ class TestCoding:
             "8301" + "8100",
             "9f00ff",
             "981000",
-            "811800",  # a number in a longer form
+            "8118",
             "8120",
             "81f4",  # false is not zero
             "81d9d9f700",
@@ -316,11 +316,52 @@ class TestCoding:
             decode_tree(b"\x82\x03\x40", max_bytes=2)
         assert caught.value.reason is Reason.TOO_LARGE
 
+    @pytest.mark.parametrize("length", [0, 257, 2_000])
+    def test_labels_of_canisters_may_be_long_or_empty(self, length: int) -> None:
+        # canisters certify paths of URLs
+        tree = Fork(Labeled(bytes(length), Leaf(b"v")), Labeled(b"z", EMPTY))
+        again = decode_tree(encode_tree(tree))
+        assert digest(again) == digest(tree)
+        assert lookup(again, [bytes(length)]) == Found(b"v")
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            "98030183024161820341628302416382034164",
+            "83180183024161820341628302416382034164",
+            "99000319000183024161820341628302416382034164",
+            "8301831802416182034162830241639802034164",
+            "83019a000000031b000000000000000241619802034162830241638218034164",
+        ],
+    )
+    def test_heads_may_be_longer_than_need_be(self, data: str) -> None:
+        shortest = Fork(Labeled(b"a", Leaf(b"b")), Labeled(b"c", Leaf(b"d")))
+        assert decode_tree(bytes.fromhex(data)) == shortest
+
+    @pytest.mark.req("ICWS-LIB-006")
+    @pytest.mark.parametrize(
+        "data",
+        [
+            "98",
+            "9803",
+            "980318",
+            "980118058100",
+            "981800",
+            "58020000",
+            "98041801810081008100",
+            "9f00ff",
+            "83200000",
+            "82180541",
+        ],
+    )
+    def test_longer_heads_do_not_change_what_a_node_is(self, data: str) -> None:
+        assert refusal_of(lambda: decode_tree(bytes.fromhex(data))).reason is Reason.MALFORMED
+
     @pytest.mark.req("ICWS-LIB-006")
     def test_labels_are_bounded(self) -> None:
-        longest = Labeled(bytes(MAX_LABEL_BYTES), EMPTY)
+        longest = Labeled(bytes(MAX_TREE_LABEL_BYTES), EMPTY)
         assert decode_tree(encode_tree(longest)) == tree_from_value(tree_to_value(longest)) == longest
-        longer = Labeled(bytes(MAX_LABEL_BYTES + 1), EMPTY)
+        longer = Labeled(bytes(MAX_TREE_LABEL_BYTES + 1), EMPTY)
         assert refusal_of(lambda: decode_tree(encode_tree(longer))).reason is Reason.TOO_LARGE
         assert refusal_of(lambda: tree_from_value(tree_to_value(longer))).reason is Reason.TOO_LARGE
 
