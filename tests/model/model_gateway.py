@@ -190,17 +190,19 @@ class GatewayModel(RuleBasedStateMachine):
         connection = ClientConnection(cast(Any, self.services), cast(Any, socket), cast(Any, None), modern=modern)
         session = OpenedSession(CANISTER, person.key, True, attach)
         present = self.of(person)
+        refused: ClientRefused | None = None
         try:
             connection._register(cast(Any, SimpleNamespace(session=session)))
         except ClientRefused as why:
-            # [ICWS-GWY-003]
-            assert why.code is CloseCode.STALE_ATTACH
+            refused = why
+        if refused is None:
+            person.connections.append(connection)
+            assert present is None or attach > present.session.attach
+        else:
+            connection._handle(ConnectionEvent.ENDED)
+            assert refused.code is CloseCode.STALE_ATTACH
             assert present is not None
             assert attach <= present.session.attach
-            connection._handle(ConnectionEvent.ENDED)
-            return
-        assert present is None or attach > present.session.attach
-        person.connections.append(connection)
 
     @precondition(lambda self: self.opening())
     @rule(place=PLACE, answered=st.sampled_from([True, True, True, False]))
@@ -278,6 +280,7 @@ class GatewayModel(RuleBasedStateMachine):
     @rule(ahead=st.booleans())
     def poll_starts(self, ahead: bool) -> None:
         cursor = self.pollers.cursor
+        assert cursor is not None
         nonce = cursor.next_ahead() if ahead else cursor.position
         if nonce is not None:
             cursor.started(nonce)
@@ -297,6 +300,7 @@ class GatewayModel(RuleBasedStateMachine):
     def take(self, nonce: int, behind: int) -> None:
         reply = self.checker.check(self.ic.poll(GATEWAY, encode_get_messages_argument(nonce), behind))
         # honest replicas never contradict one another, however far behind they are
+        assert self.pollers.cursor is not None
         runs = self.pollers.cursor.received(nonce, reply, reply.messages, more=reply.more)
         clients = self.directory.of(CANISTER)
         for run in runs:

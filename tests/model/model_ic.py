@@ -306,7 +306,7 @@ class Ic:
             del self._statuses[request_id]
         statuses = {item: MerkleMap.from_items(status) for item, (_, status) in self._statuses.items()}
         root = self.sessions.certified_root()
-        tree = {
+        tree: dict[bytes, Any] = {
             b"time": encode_unsigned(self.now),
             b"canister": MerkleMap.from_items({CANISTER.raw: MerkleMap.from_items({b"certified_data": root})}),
             b"request_status": MerkleMap.from_items(statuses),

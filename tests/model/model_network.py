@@ -169,7 +169,8 @@ class Network:
             self.untaken.pop(0)
             self.taken = (*self.taken, message.data)
             if self.ended is None:
-                self.give(lambda message=message: self.client.taken(message.seq, self.client_now))
+                self.client.taken(message.seq, self.client_now)
+                self.drain()
 
     def restart_client(self) -> None:
         """The client's process ends, and another one goes on with what was saved."""
@@ -241,6 +242,12 @@ class Network:
             self.connection = None
 
     # connections
+
+    @property
+    def open_connection(self) -> Gateway:
+        """The gateway at the other end; there must be one."""
+        assert self.connection is not None
+        return self.connection
 
     def answer_connect(self) -> None:
         """The connection that the client asked for is made, or fails."""
@@ -342,8 +349,7 @@ class Network:
 
     def deliver(self, place: int = 0, *, keep: bool = False) -> None:
         """One frame of the connection reaches the client."""
-        assert self.connection is not None
-        frames = self.connection.frames
+        frames = self.open_connection.frames
         frame = frames[place] if keep else frames.pop(place)
         self.give(lambda: self.client.receive_frame(frame, self.client_now))
 

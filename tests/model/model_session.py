@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model_ic import ECHO, Ic
+from model_ic import ECHO, START_NS, Ic
 from model_network import Crash, Network, Outcome
 
 from icws_secure.errors import Reason, SessionEnded
-from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.limits import NS_PER_MS, NS_PER_S, RESUME_WINDOW_NS
 from icws_secure.session.canister import CanisterConfig
 from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected, SessionState
 from icws_secure.wire.close_codes import SessionCloseCode
@@ -85,7 +86,6 @@ class SecureSession(RuleBasedStateMachine):
         self.was_put_back = False
         self.is_closing = False
         self.client_closed = False
-        self.waited_long = False
         self.network = Network(
             Ic(CanisterConfig()),
             profile=self.profile,
@@ -167,8 +167,7 @@ class SecureSession(RuleBasedStateMachine):
     @precondition(lambda self: self.network.connection is not None and self.network.connection.calls)
     @rule(place=PLACE, lost=st.sampled_from(["nothing", "nothing", "nothing", "receipt", "call"]), twice=RARELY)
     def gateway_relays(self, place: int, lost: str, twice: bool) -> None:
-        gateway = self.network.connection
-        assert gateway is not None
+        gateway = self.network.open_connection
         envelope = gateway.calls.pop(place % len(gateway.calls))
         if twice:
             gateway.calls.append(envelope)
@@ -185,23 +184,23 @@ class SecureSession(RuleBasedStateMachine):
     @precondition(lambda self: self.network.connection is not None)
     @rule(behind=BEHIND)
     def gateway_polls(self, behind: int) -> None:
-        self.network.poll(self.network.connection, behind=behind)
+        self.network.poll(self.network.open_connection, behind=behind)
 
     @precondition(lambda self: self.network.connection is not None)
     @rule(behind=BEHIND)
     def gateway_relays_the_head(self, behind: int) -> None:
-        self.network.relay_head(self.network.connection, behind=behind)
+        self.network.relay_head(self.network.open_connection, behind=behind)
 
     @precondition(lambda self: self.network.connection is not None and self.network.connection.frames)
     @rule(place=st.sampled_from([0, 0, 0, 0, 1, 2]), twice=RARELY)
     def frame_arrives(self, place: int, twice: bool) -> None:
-        frames = self.network.connection.frames
+        frames = self.network.open_connection.frames
         self.step(lambda: self.network.deliver(place % len(frames), keep=twice))
 
     @precondition(lambda self: self.network.connection is not None and len(self.network.connection.frames) > 0)
     @rule(place=PLACE)
     def frame_is_lost(self, place: int) -> None:
-        frames = self.network.connection.frames
+        frames = self.network.open_connection.frames
         del frames[place % len(frames)]
 
     # the IC
@@ -299,7 +298,6 @@ class SecureSession(RuleBasedStateMachine):
             case "canister is put back" if self.ic.has_snapshot and network.client.gateway is not None:
                 self.put_back()
             case "much time passes":
-                self.waited_long = True
                 self.step(lambda: network.pass_time(400 * NS_PER_S))
 
     def put_back(self) -> None:
@@ -310,7 +308,7 @@ class SecureSession(RuleBasedStateMachine):
         self.step(lambda: self.network.give(lambda: self.network.client.audit(self.network.client_now)))
         for request in list(self.network.requests):
             if request in self.network.requests:
-                self.step(lambda request=request: self.network.answer(request))
+                self.step(partial(self.network.answer, request))
 
     @precondition(lambda self: self.network.client.gateway is not None and not self.ic.has_snapshot)
     @rule()
@@ -400,7 +398,7 @@ class SecureSession(RuleBasedStateMachine):
         assert isinstance(error, SessionEnded), error
         session = self.ic.sessions.find(self.network.client.client_key)
         certified = None if session is None else session.close_code
-        forgotten = session is None and self.waited_long
+        forgotten = session is None and self.ic.now - START_NS > RESUME_WINDOW_NS
         damaged = self.state_was_lost or self.was_put_back
         reasons = {
             SessionCloseCode.CLIENT_CLOSED: self.client_closed,
@@ -412,7 +410,7 @@ class SecureSession(RuleBasedStateMachine):
             SessionCloseCode.RESUME_GAP: self.was_put_back,
             SessionCloseCode.NO_GATEWAY: not self.network.was_attached,
         }
-        assert reasons.get(SessionCloseCode(error.code), False), (error, error.__cause__, certified)
+        assert any(error.code == code and is_so for code, is_so in reasons.items()), (error, error.__cause__, certified)
 
 
 class OmniaSession(SecureSession):
