@@ -33,6 +33,7 @@ from .pruned_witness import NOTHING, PrunedWitness
 
 __all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed"]
 
+_LAST_NONCE: Final = (1 << 64) - 1  # of a queue, as the argument of a poll has it
 _MAX_MESSAGES: Final = 1_000  # of one reply; canisters send 50
 _KNOWN_CERTIFICATES: Final = 32  # decoded certificates that are kept; a block's polls share one
 _OVERHEAD: Final = 256  # bytes that a message takes besides its content
@@ -166,6 +167,9 @@ class ReplyChecker:
             or not (digits.isascii() and digits.isdigit())
         ):
             raise ReplicaFault("key", "a message has a key of another queue")
+        # [ICWS-GWY-012] the place after it must be one that can be asked for
+        if int(digits) >= _LAST_NONCE:
+            raise ReplicaFault("key", "a message has a nonce that no queue reaches")
         leaf = sha256(message.content).digest()
         # [ICWS-GWY-007]
         if witness.value(message_path(key)) != leaf:

@@ -268,3 +268,12 @@ def test_pruned_witness_is_small():
     deliver(found, found.messages, clients, GatewayMetrics())
     whole = len(reply(messages).tree)
     assert max(len(sent.tree) for sent in alice.frames) < whole / 8
+
+
+@pytest.mark.req("ICWS-GWY-012")
+@pytest.mark.parametrize("nonce", [(1 << 64) - 1, 1 << 64, 10**20 - 1])
+def test_a_nonce_after_which_nothing_can_be_asked_for_is_a_fault(nonce: int) -> None:
+    key = f"{GATEWAY.to_text()}_{nonce:020d}"
+    with pytest.raises(ReplicaFault) as caught:
+        check(reply([OutputMessage(ALICE, key, content_of(ALICE, 1))]))
+    assert caught.value.kind == "key"
