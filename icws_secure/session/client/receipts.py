@@ -229,13 +229,13 @@ class Receipts:
         for entry in entries:
             entry.envelope = None  # this call has its answer, and would only be given it again
         if isinstance(receipt.answer, Rejected):
-            self._rejected(entries, receipt.answer)
+            self._rejected(submission, entries, receipt.answer)
             return
         try:
             result = decode_message_result(receipt.answer.arg)
         except DecodeError as error:
             # The canister answers what cannot be read; whether it took the message, a head will tell.
-            self._to_be_seen(entries, error)
+            self._to_be_seen(submission, entries, error)
             return
         if result.status is not None and core.certified is not None:
             core.certified.at_least("next_in", result.status.accepted_through + 1, receipt.certificate_time_ns)
@@ -252,20 +252,21 @@ class Receipts:
         else:
             core.settlement.acknowledged(max(submission.seqs))
 
-    def _rejected(self, entries: list[Entry], rejected: Rejected) -> None:
+    def _rejected(self, submission: Submission, entries: list[Entry], rejected: Rejected) -> None:
         core = self._core
         error = rejected_by(rejected)
         for entry in entries:
             if rejected.code == _SYS_TRANSIENT or (core.is_secure and entry.kind is not Kind.DATA):
                 core.outbox.send_again(entry, self._retry_at(entry))
             elif core.is_secure:
-                self._to_be_seen([entry], error)
+                self._to_be_seen(submission, [entry], error)
             else:
                 core.settlement.reject(entry, error)
                 core.outbox.unnumber(entry)
 
-    def _to_be_seen(self, entries: list[Entry], error: IcwsError) -> None:
+    def _to_be_seen(self, submission: Submission, entries: list[Entry], error: IcwsError) -> None:
         for entry in entries:
+            entry.calls.pop(submission.request_id, None)  # this one is over
             entry.rejection = error
 
     def _refused(self, submission: Submission, entries: list[Entry], refusal: Refusal) -> None:
@@ -290,7 +291,7 @@ class Receipts:
             elif entry.kind is Kind.DATA:
                 core.settlement.reject(entry, refused_by(refusal))
             else:
-                self._to_be_seen([entry], refused_by(refusal))
+                self._to_be_seen(submission, [entry], refused_by(refusal))
         if code in _GONE:
             raise Gone(
                 "the canister takes no messages of this attachment",

@@ -121,7 +121,9 @@ class Settlement:
             if entry.seq < head.next_in:
                 continue
             if entry.rejection is not None:
-                self.reject(entry, entry.rejection)
+                # [ICWS-CLT-042] another call that carried it may be executed until it has expired
+                if all(expires_ns < not_before_ns for expires_ns in entry.calls.values()):
+                    self.reject(entry, entry.rejection)
             # [ICWS-CLT-042] absent after its expiry, and its number is not used: it was not executed and never will be
             elif entry.withdrawn and 0 < entry.absent_since_ns <= not_before_ns:
                 self.not_executed(entry)

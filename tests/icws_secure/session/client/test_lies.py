@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from icws_secure.errors import Reason
+from icws_secure.errors import Reason, StallError
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.canister import CanisterConfig
 from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected
 from icws_secure.session.client.outbox import Kind, Outbox, Waiting
 from icws_secure.session.client.settlement import Settlement
 from icws_secure.wire.frames import HeadFrame
+from icws_secure.wire.head import SessionHead
 from icws_secure.wire.interface import (
     CertifiedMessages,
     ClientKey,
@@ -23,6 +24,7 @@ from icws_secure.wire.interface import (
 )
 from icws_secure.wire.message import message_key
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.registration import SessionState
 
 
 @pytest.mark.req("ICWS-CLT-050", "ICWS-CLT-061")
@@ -84,6 +86,22 @@ def test_the_status_of_a_batch_says_nothing_about_other_messages_than_its_last(k
     settlement.receipt([first], last.seq, MessageStatus(2, 2, status), 1)
     assert told == [SendAccepted(2)]
     assert settlement.wants_head()
+
+
+@pytest.mark.req("ICWS-CLT-042")
+def test_a_rejection_is_final_only_when_no_other_call_with_the_message_can_be_executed(kit: Any) -> None:
+    told: list[object] = []
+    outbox = Outbox(kit.World(1).client.client_key, max_messages=10, max_bytes=1_000)
+    settlement = Settlement(outbox, told.append, lambda: None, has_skips=True)
+    outbox.put(Waiting(Kind.DATA, b"a", 1, "executed"))
+    entry = outbox.number(b"a", 1)
+    outbox.sent(entry, b"first", 100)  # nothing was heard of it; a second call was rejected
+    entry.rejection = StallError("rejected", reason=Reason.NOT_EXECUTED)
+    head = SessionHead(bytes(16), 1, SessionState.OPEN, 1, 1, 0, 0, 1, 50, 1_000)
+    settlement.head(head, 100)
+    assert told == []
+    settlement.head(head, 101)
+    assert told == [SendRejected(1, entry.rejection)]
 
 
 @pytest.mark.req("ICWS-CLT-040")
