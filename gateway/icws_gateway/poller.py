@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from icws_secure.errors import IcwsError
+from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.http import QueryReplied
 from icws_secure.wire.interface import encode_get_messages_argument
@@ -64,6 +65,7 @@ class CanisterPoller:
         metrics: counts.
         slots: bounds polls under way in total.
         signatures: checks node signatures, None where that is off.
+        certificates: verifies certificates, None until the root key is known.
         refuse: closes all clients without our subprotocol; for an IC that has nothing they can read.
     """
 
@@ -78,6 +80,7 @@ class CanisterPoller:
         metrics: GatewayMetrics,
         slots: asyncio.Semaphore,
         signatures: Callable[[], NodeSignatures | None],
+        certificates: Callable[[], CertificateVerifier | None],
         refuse: Callable[[Principal, ClientRefused], None],
     ) -> None:
         now = time.monotonic()
@@ -87,6 +90,7 @@ class CanisterPoller:
         self._metrics = metrics
         self._slots = slots
         self._signatures = signatures
+        self._certificates = certificates
         self._refuse = refuse
         self._checker = ReplyChecker(canister, gateway)
         self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(
@@ -186,6 +190,9 @@ class CanisterPoller:
                 self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
                 return
             at_position = nonce == self._cursor.position
+            if not self._may_move(nonce, reply):
+                self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
+                return
             done = True
             if not self._take(nonce, reply):
                 return
@@ -195,6 +202,28 @@ class CanisterPoller:
         finally:
             if not done:
                 self._cursor.failed(nonce)
+
+    def _may_move(self, nonce: int, reply: CheckedReply) -> bool:
+        """Whether the queue may be followed to where a reply's messages are.
+
+        What begins where it was asked for is for the clients to verify. Another place would move all of them, and one
+        node's word is not enough for that.
+        """
+        if not reply.messages or reply.messages[0].nonce == nonce:
+            return True
+        return self._is_genuine(reply)
+
+    def _is_genuine(self, reply: CheckedReply) -> bool:
+        certificates = self._certificates()
+        if certificates is None:
+            return True
+        try:
+            # [ICWS-GWY-012]
+            certificates.verify(reply.certificate, now=time.time_ns(), canister_id=self._canister)
+        except IcwsError as error:
+            self._fault("certificate", str(error))
+            return False
+        return True
 
     def _take(self, nonce: int, reply: CheckedReply) -> bool:
         gaps, let_go = self._cursor.gaps, self._cursor.let_go
@@ -231,7 +260,7 @@ class CanisterPoller:
                 known=self._cursor.leaf_at(position - 1),
                 fresh=reply.time_ns >= self._newest_ns,
             )
-            if verdict is ProbeVerdict.RESTARTED:
+            if verdict is ProbeVerdict.RESTARTED and self._is_genuine(reply):
                 self._metrics.restarts.inc()
                 self._log.warning("the canister began its queue anew")
                 self._cursor.restart()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.wire.principal import Principal
 
 from .config import GatewayConfig
@@ -29,6 +30,7 @@ class Pollers:
 
     Attributes:
         signatures: checks node signatures; None where that is off.
+        certificates: verifies certificates; None until the root key is known.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Pollers:
         self._pollers: dict[Principal, CanisterPoller] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self.signatures: NodeSignatures | None = None
+        self.certificates: CertificateVerifier | None = None
 
     def ensure(self, canister: Principal) -> None:
         """Starts to poll a canister, if that is not under way. A queue is read from its start: the canister may have
@@ -57,6 +60,7 @@ class Pollers:
                 metrics=self._metrics,
                 slots=self._slots,
                 signatures=lambda: self.signatures,
+                certificates=lambda: self.certificates,
                 refuse=self._refuse_legacy,
             )
             self._pollers[canister] = poller

@@ -305,6 +305,7 @@ class Gateway:
         config = self._config
         certificates = CertificateVerifier(root_key, cache_entries=config.certificate_cache_entries)
         self._services.certificates = certificates
+        self._services.pollers.certificates = certificates
         verify = config.verify_queries
         # [ICWS-GWY-016]
         if verify or (verify is None and root_key == MAINNET_ROOT_KEY):
