@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from icws_conformance.hostile import HostileBoundary
+from icws_conformance.hostile.attacks.nodes import content_of
+from icws_conformance.hostile.boundary import Answer
 from icws_secure.errors import IcwsError, Reason
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Attached, Ended
@@ -77,6 +80,40 @@ async def test_the_second_holder_ends_where_the_first_has_attached_again(own_the
         if not any(isinstance(event, Attached) for event in events):
             await first.send(b"two")
             assert await first.recv() == b"echo two"
+
+
+@pytest.mark.req("ICWS-CLT-014")
+async def test_no_higher_number_is_tried_before_the_canister_has_said_who_is_there(
+    own_theatre: Any, tmp_path: Path
+) -> None:
+    """The gateway refuses a number that another holder has used; nothing certifies that, and the IC is slow to tell."""
+    mine, copy = tmp_path / "session", tmp_path / "copy"
+    urls = [own_theatre.gateways[0].url]
+    async with own_theatre.connect(urls, **saved(mine)) as ws:
+        await ws.send(b"one")
+        assert await ws.recv() == b"echo one"
+        await ws.suspend()
+    await asyncio.to_thread(shutil.copy, mine, copy)
+
+    async def slow_audits(_: str, body: bytes, fetch: Any) -> Answer:
+        content = content_of(body)
+        if content is not None and content.method_name == "ws_audit":
+            await asyncio.sleep(1.0)
+        answer: Answer = await fetch()
+        return answer
+
+    first_events: list[Any] = []
+    async with (
+        HostileBoundary(own_theatre.ic_url, slow_audits) as node,
+        own_theatre.connect(urls, on_event=first_events.append, settings=QUICK, **saved(mine)) as first,
+    ):
+        second = own_theatre.connect(urls, ic_url=node.url, settings=QUICK, **saved(copy))
+        with contextlib.suppress(IcwsError):
+            await asyncio.wait_for((await second).wait_closed(), 20)
+        await first.send(b"two")
+        assert await first.recv() == b"echo two"
+        assert first.attach == 2
+        assert not [event for event in first_events if isinstance(event, GatewayLost)]
 
 
 @pytest.mark.req("ICWS-CLT-072", "ICWS-CAN-031")

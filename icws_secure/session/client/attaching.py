@@ -42,6 +42,7 @@ __all__ = ["Attacher"]
 
 _DRAIN_GRACE_NS = 60 * NS_PER_S
 _MAX_DOUBLINGS = 8
+_AUDIT_FIRST_NS = 5 * NS_PER_S  # how long the canister's word is waited for before another number is tried
 _SEEKING = frozenset({SessionState.DETACHED, SessionState.CLOSING})
 _WRONG_CLOCK = frozenset({Reason.CERTIFICATE_STALE, Reason.CERTIFICATE_FROM_FUTURE})
 _AUDITED_CLOSES = frozenset({CloseCode.STALE_ATTACH, CloseCode.SUPERSEDED, CloseCode.OPEN_REFUSED})
@@ -78,6 +79,7 @@ class Attacher:
         self._direct_failures = 0
         self._direct_ready_at = 0
         self._last_error: IcwsError | None = None
+        self._audit_first_until: int | None = None
 
     @property
     def socket(self) -> Attachment | None:
@@ -101,7 +103,7 @@ class Attacher:
         """
         core = self._core
         self._check_limits()
-        if core.states.state not in _SEEKING or core.attachment is not None:
+        if core.states.state not in _SEEKING or core.attachment is not None or self._waits_for_audit():
             return
         if self._probe is not None:
             core.attachment, self._probe = self._probe, None
@@ -115,6 +117,14 @@ class Attacher:
         target = core.pool.choose(core.now)
         if target is not None:
             core.attachment = self._connect(target)
+
+    def audited(self) -> None:
+        """The canister has answered an audit by update, or nobody has: what is to be tried may be tried."""
+        self._audit_first_until = None
+
+    def _waits_for_audit(self) -> bool:
+        until = self._audit_first_until
+        return self._core.is_secure and until is not None and self._core.now < until
 
     def _check_limits(self) -> None:
         core = self._core
@@ -228,6 +238,8 @@ class Attacher:
         # What the gateway gives as its reason proves nothing; the canister is asked.
         if code in _AUDITED_CLOSES:
             self.opener.wants_audit = True
+            # [ICWS-CLT-014] a higher number, tried before the answer, would push out another holder of the session
+            self._audit_first_until = self._core.now + _AUDIT_FIRST_NS
         words = "".join(char for char in reason if char.isprintable())[:123]
         error = TransportError(
             "the gateway closed the connection", reason=Reason.CONNECTION_LOST, code=code, words=words
@@ -337,7 +349,9 @@ class Attacher:
         if core.attached is not None and core.attached.is_direct:
             times.append(self._switch_back_at)
         seeks = core.states.state in _SEEKING and core.attachment is None and self._probe is None
-        if seeks and not self._registrar.is_refreshing:
+        if seeks and self._waits_for_audit():
+            times.append(self._audit_first_until)
+        elif seeks and not self._registrar.is_refreshing:
             times.append(self._direct_ready_at if self._takes_direct() else core.pool.ready_at())
         return min((time for time in times if time is not None), default=None)
 

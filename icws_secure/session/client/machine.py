@@ -409,6 +409,8 @@ class ClientSession:
             self._guard(self._core.attachment, lambda: take[what](outcome))
             if what is What.MESSAGE and isinstance(outcome, Answered):
                 self._poller.soon()
+            elif what is What.AUDIT_CALL:
+                self._attacher.audited()
 
     def _proof_outcome(self, outcome: Outcome[Purpose]) -> None:
         self._prover.outcome(outcome)
