@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from icws_secure.wire.principal import Principal
 
 BEFORE, AFTER = 3, 4  # messages before an attack that begins later, and from then on
 LIMIT_S = 40.0
+STRIKE_S = 10.0
 AHEAD = 5  # plays begun before their test
 IMPATIENCE: dict[Reason, dict[str, Any]] = {
     Reason.HANDSHAKE_TIMEOUT: {"handshake_timeout_ns": 1 * NS_PER_S},
@@ -260,6 +261,9 @@ class Theatre:
                     await _talk(ws, result, BEFORE, confirm, answers=1)
                 hostile.armed = True
                 await _talk(ws, result, AFTER, confirm)
+                if not result.attack.struck:  # it waits for a head, say; then the conversation goes on
+                    await _until(lambda: result.attack.struck > 0)
+                    await _talk(ws, result, 1, confirm)
                 await asyncio.gather(*result.sends)
             finally:
                 result.heard = self.heard(ws.session_principal)
@@ -281,6 +285,14 @@ async def _talk(
     wanted = len(result.sent) if answers is None else len(result.delivered) + answers
     while len(result.delivered) < wanted:
         result.delivered.append(await ws.recv())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Wait for something that tells nobody, for a while."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STRIKE_S):
+            while not condition():  # noqa: ASYNC110 - an attack counts, it tells nobody
+                await asyncio.sleep(0.02)
 
 
 async def _send(ws: Connection[bytes], result: Performance, message: bytes, confirm: Any) -> None:
