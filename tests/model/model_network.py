@@ -10,7 +10,7 @@ from typing import Any
 
 from model_ic import CANISTER, ROOT_KEY, Ic
 
-from icws_secure.errors import IcwsError, TransportError
+from icws_secure.errors import IcwsError, ProtocolViolation, Reason, TransportError
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import (
     Action,
@@ -60,6 +60,7 @@ __all__ = ["Crash", "Gateway", "Network", "Outcome"]
 
 _HEAD_NS = 5 * NS_PER_S
 _LOOK_NS = 5 * NS_PER_S
+_TICKS = 4  # at one time, before the client must have found something to wait for
 _OWNER = Ed25519Identity(b"\x01" * 32)
 
 Outcome = SendExecuted | SendAccepted | SendRejected | SendUnknown
@@ -91,6 +92,8 @@ class Gateway:
     client_key: ClientKey | None = None
     attach: int | None = None
     next_head: int = 0
+    is_honest: bool = True
+    """Whether it delivered all frames of its latest connection, each once and in order."""
 
     def __post_init__(self) -> None:
         self.principal = Ed25519Identity(hashlib.sha256(self.name.encode()).digest()).principal
@@ -137,6 +140,9 @@ class Network:
         self.untaken: list[Message] = []
         self.outcomes: dict[int, Outcome] = {}
         self.losses: list[IcwsError] = []
+        self.accusations: list[ProtocolViolation] = []
+        """What honest gateways were accused of."""
+        self.takes_at_once = True
         self.ended: IcwsError | None = None
         self._saved: tuple[bytes, tuple[bytes, ...]] | None = None
         self._start(None)
@@ -231,8 +237,12 @@ class Network:
                 self.outcomes[event.send_id] = event
             case Attached():
                 self.was_attached = True
-            case GatewayLost(_, error, _):
+            case GatewayLost(target, error, _):
                 self.losses.append(error)
+                honest = next((gateway.is_honest for gateway in self.gateways if gateway.target == target), True)
+                slow = error.reason is Reason.MESSAGES_WITHHELD  # one that does not poll does withhold
+                if honest and not slow and isinstance(error, ProtocolViolation):
+                    self.accusations.append(error)
             case Ended(error):
                 self.ended = error
 
@@ -258,6 +268,7 @@ class Network:
             self.give(lambda: self.client.connect_failed(error, self.client_now))
             return
         self.connection = gateway
+        gateway.is_honest = True
         gateway.frames.append(Handshake(gateway.principal, SUBPROTOCOL).encode())
         self.give(lambda: self.client.connected(self.client_now, SUBPROTOCOL))
 
@@ -333,6 +344,11 @@ class Network:
             gateway.frames.append(MessagesFrame(contents, result.cert, tree).encode())
         return True
 
+    def lose_frame(self, place: int) -> None:
+        """One frame of the connection never arrives."""
+        self.open_connection.is_honest = False
+        del self.open_connection.frames[place]
+
     def relay_head(self, gateway: Gateway, *, behind: int = 0) -> None:
         """A gateway relays the session's certified head."""
         if gateway.client_key is None or self.connection is not gateway or gateway.attach is None:
@@ -349,7 +365,9 @@ class Network:
 
     def deliver(self, place: int = 0, *, keep: bool = False) -> None:
         """One frame of the connection reaches the client."""
-        frames = self.open_connection.frames
+        gateway = self.open_connection
+        gateway.is_honest = gateway.is_honest and place == 0 and not keep
+        frames = gateway.frames
         frame = frames[place] if keep else frames.pop(place)
         self.give(lambda: self.client.receive_frame(frame, self.client_now))
 
@@ -373,9 +391,12 @@ class Network:
         if due is None or (due > self.client_now and self.ic.now < self._looked_at + _LOOK_NS):
             return
         self._looked_at = self.ic.now
-        self.give(lambda: self.client.tick(self.client_now))
-        again = self.client.next_deadline()
-        assert again is None or again > self.client_now, "a tick that changes nothing"
+        for _ in range(_TICKS):
+            self.give(lambda: self.client.tick(self.client_now))
+            again = self.client.next_deadline()
+            if again is None or again > self.client_now:
+                return
+        raise AssertionError("the client asks for one tick after the other")
 
     def _client_due(self) -> int | None:
         due = self.client.next_deadline()
@@ -409,7 +430,7 @@ class Network:
             self.answer(self.requests[0])
         elif self.ic.has_work:
             self.ic.handle()
-        elif self.untaken:
+        elif self.untaken and self.takes_at_once:
             self.take(1)
         elif self.connection is not None:
             return self._do_next_of(self.connection)

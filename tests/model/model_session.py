@@ -27,9 +27,11 @@ from icws_secure.wire.close_codes import SessionCloseCode
 __all__ = ["OmniaSession", "SecureSession"]
 
 RARELY = st.integers(0, 19).map(lambda number: number == 19)
+SOMETIMES = st.integers(0, 5).map(lambda number: number == 5)
 TROUBLE = (
     "connection breaks",
     "gateway dies",
+    "gateway dies with the open",
     "gateway comes back",
     "gateway says that the client left",
     "clock jumps",
@@ -78,12 +80,16 @@ class SecureSession(RuleBasedStateMachine):
     # the beginning
 
     @initialize(
-        persist=st.booleans(), timeout=st.sampled_from([None, None, 20]), prompt=st.sampled_from([True] * 4 + [False])
+        persist=st.booleans(),
+        timeout=st.sampled_from([None, None, 20]),
+        prompt=st.sampled_from([True] * 4 + [False]),
+        lazy=st.booleans(),
     )
-    def begin(self, persist: bool, timeout: int | None, prompt: bool) -> None:
+    def begin(self, persist: bool, timeout: int | None, prompt: bool, lazy: bool) -> None:
         self.sent: list[Sent] = []
         self.state_was_lost = False
         self.was_put_back = False
+        self.clock_was_wrong = False
         self.is_closing = False
         self.client_closed = False
         self.network = Network(
@@ -92,6 +98,7 @@ class SecureSession(RuleBasedStateMachine):
             persist=persist and self.profile == "secure",
             send_timeout_ns=None if timeout is None else timeout * NS_PER_S,
         )
+        self.network.takes_at_once = not lazy
         if prompt:
             self.network.run_well(lambda: self.network.client.gateway is not None, 20)
 
@@ -179,7 +186,7 @@ class SecureSession(RuleBasedStateMachine):
     def gateway_submits_what_it_withheld(self, which: int, place: int) -> None:
         withheld = self.network.gateways[which].withheld
         if withheld:
-            self.ic.call(withheld.pop(place % len(withheld)))
+            self.ic.call(withheld.pop(-1 - place % len(withheld)))
 
     @precondition(lambda self: self.network.connection is not None)
     @rule(behind=BEHIND)
@@ -200,8 +207,7 @@ class SecureSession(RuleBasedStateMachine):
     @precondition(lambda self: self.network.connection is not None and len(self.network.connection.frames) > 0)
     @rule(place=PLACE)
     def frame_is_lost(self, place: int) -> None:
-        frames = self.network.open_connection.frames
-        del frames[place % len(frames)]
+        self.network.lose_frame(place % len(self.network.open_connection.frames))
 
     # the IC
 
@@ -264,11 +270,14 @@ class SecureSession(RuleBasedStateMachine):
                 self.step(lambda: network.break_connection(code))
             case "gateway dies":
                 self.step(lambda: network.crash(gateway))
+            case "gateway dies with the open":
+                self.step(self.lose_an_open)
             case "gateway comes back":
                 gateway.is_up = True
             case "gateway says that the client left":
                 network.tell_that_it_left(gateway)
             case "clock jumps":
+                self.clock_was_wrong = True
                 network.clock_error_ns = (0, 1, -1, 20, -20, 200, -200, 3_600, -3_600, 0)[number] * NS_PER_S
                 self.step(network.tick)
             case "canister is upgraded":
@@ -280,7 +289,19 @@ class SecureSession(RuleBasedStateMachine):
             case "client will crash" if network.can_be_restored:
                 network.crash_after = number
 
-    @rule(what=st.sampled_from(DISASTERS), really=RARELY)
+    def lose_an_open(self) -> None:
+        """A gateway dies, and so does the next one, which has the open and may submit it at any time."""
+        network = self.network
+        if network.connection is not None:
+            network.crash(network.connection)
+        for _ in range(20):
+            if network.connection is not None and network.connection.calls:
+                network.crash(network.connection)
+                return
+            network.pass_time(NS_PER_S // 4)
+            network.do_next()
+
+    @rule(what=st.sampled_from(DISASTERS), really=SOMETIMES)
     def disaster(self, what: str, really: bool) -> None:
         """Something that a session may end by."""
         network, key = self.network, self.network.client.client_key
@@ -349,6 +370,11 @@ class SecureSession(RuleBasedStateMachine):
                 case SendRejected():
                     assert sent.data not in heard, sent
 
+    @invariant()
+    def no_honest_gateway_is_accused(self) -> None:
+        excused = self.state_was_lost or self.was_put_back or self.clock_was_wrong
+        assert excused or not self.network.accusations, self.network.accusations
+
     # the end
 
     def teardown(self) -> None:
@@ -357,11 +383,13 @@ class SecureSession(RuleBasedStateMachine):
         network = self.network
         network.crash_after = None
         network.clock_error_ns = 0
+        network.takes_at_once = True
         well = network.run_well(self.all_is_done, WELL_SECONDS)
         self.note_outcomes()
         self.client_was_given_what_the_canister_said()
         self.canister_was_given_messages_once_and_in_order()
         self.what_the_client_was_told_is_true()
+        self.no_honest_gateway_is_accused()
         assert well, (network.client.state, network.losses[-3:], network.delivered, self.ic.story, self.open_sends())
         if network.ended is not None:
             self.check_end(network.ended)
