@@ -29,10 +29,11 @@ def icws(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "icws_cli.main", *arguments]
 
 
-def free_port(rng: random.Random) -> int:
-    """A port on loopback that nobody listens on."""
+def free_port() -> int:
+    """A port on loopback that nobody listens on, and that a run beside this one will hardly choose too."""
+    choice = random.SystemRandom()
     while True:
-        port = _LOWEST_PORT + rng.randrange(_PORTS)
+        port = _LOWEST_PORT + choice.randrange(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

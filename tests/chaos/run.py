@@ -48,7 +48,6 @@ class Chaos:
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self._arguments = arguments
         self._folder = folder
-        self._random = random.Random(arguments.seed)
         self._started = time.monotonic()
         self._children: list[Child] = []
         self._pace = min(1.0, arguments.seconds / USUAL_SECONDS)
@@ -60,9 +59,7 @@ class Chaos:
             replica = Child("replica", _replica(), self._folder)
             await stack.enter_async_context(replica)
             ic_url, root_key, canister = [(await replica.line(60)).split()[n] for n in (1, 2, 1)]
-            gateways = [
-                Gateway(number, free_port(self._random), ic_url.decode(), self._folder) for number in range(GATEWAYS)
-            ]
+            gateways = [Gateway(number, free_port(), ic_url.decode(), self._folder) for number in range(GATEWAYS)]
             for gateway in gateways:
                 await stack.enter_async_context(gateway)
             crowds = [
