@@ -446,6 +446,9 @@ class OmniaSession(SecureSession):
 
     profile = "omnia"
 
+    def put_back(self) -> None:
+        """Left out: nothing that ``omnia/1`` certifies would show it."""
+
     def check_end(self, error: Exception) -> None:
         """Whatever ends an omnia session, an error says so."""
         assert isinstance(error, SessionEnded), error
