@@ -97,7 +97,9 @@ class Ic:
         self._statuses: dict[bytes, tuple[int, dict[bytes, bytes]]] = {}
         self._history: list[_State] = []
         self._spoken = 0
+        self._renewals = 0
         self._snapshot: tuple[Any, Story] | None = None
+        self._renew_keys()
         self._remember()
 
     # the application
@@ -127,11 +129,17 @@ class Ic:
 
     # the canister's life
 
+    def next_deadline(self) -> int | None:
+        """When the timer is to fire."""
+        times = (self.sessions.next_deadline(), self.sessions.suite_keys_due())
+        return min((time for time in times if time is not None), default=None)
+
     def timer(self) -> None:
         """The timer fires, if it is time."""
-        due = self.sessions.next_deadline()
+        due = self.next_deadline()
         if due is not None and due <= self.now:
             self._block()
+            self._renew_keys()
             events = self.sessions.on_timer(self.now)
             if any(isinstance(event, Deliver) for event in events):
                 self._handle_all()
@@ -167,7 +175,14 @@ class Ic:
         self.sessions.state = state
         self._begin_again(story)
 
+    def _renew_keys(self) -> None:
+        due = self.sessions.suite_keys_due()
+        if due is not None and due <= self.now:
+            self._renewals += 1
+            self.sessions.renew_suite_keys(hashlib.sha256(b"key %d" % self._renewals).digest(), self.now)
+
     def _begin_again(self, story: Story) -> None:
+        self._renew_keys()
         self.lost_stories.append(self.story)
         self.story = story
         self._history.clear()

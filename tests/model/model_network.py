@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from model_ic import CANISTER, ROOT_KEY, Ic
 
 from icws_secure.errors import IcwsError, ProtocolViolation, Reason, TransportError
 from icws_secure.limits import NS_PER_S
+from icws_secure.payload import SuiteName
 from icws_secure.session.client import (
     Action,
     Attached,
@@ -31,6 +32,7 @@ from icws_secure.session.client import (
     SendFrame,
     SendRejected,
     SendUnknown,
+    SuiteChannel,
 )
 from icws_secure.sign import Ed25519Identity
 from icws_secure.wire.envelope import CallContent, Envelope
@@ -114,11 +116,14 @@ class Network:
         ic: the canister and its IC.
         profile: of the client.
         persist: whether the client's session outlives its process.
+        sealed: whether content is sealed.
         gateways: how many.
         settings: more of the client's.
     """
 
-    def __init__(self, ic: Ic, *, profile: Any, persist: bool, gateways: int = 2, **settings: Any) -> None:
+    def __init__(
+        self, ic: Ic, *, profile: Any, persist: bool, sealed: bool = False, gateways: int = 2, **settings: Any
+    ) -> None:
         self.ic = ic
         self.gateways = [Gateway(f"gateway-{number}") for number in range(gateways)]
         self._config = ClientConfig(
@@ -128,6 +133,7 @@ class Network:
             persist=persist,
             **settings,
         )
+        self._is_sealed = sealed
         self._counter = itertools.count(1)
         self.clock_error_ns = 0
         self.connecting: Gateway | None = None
@@ -193,7 +199,12 @@ class Network:
         self.outcomes = {}
         self.was_attached = False
         self._looked_at = self.ic.now
-        self.client = ClientSession(self._config, owner=_OWNER, root_key=ROOT_KEY, entropy=self._entropy, saved=saved)
+        config = self._config
+        if self._is_sealed:
+            hpke = SuiteName.HPKE
+            channel = SuiteChannel(CANISTER, strongest=hpke, minimum=hpke, entropy=self._entropy)
+            config = replace(config, channel=channel, minimum_suite=hpke.value)
+        self.client = ClientSession(config, owner=_OWNER, root_key=ROOT_KEY, entropy=self._entropy, saved=saved)
         self.give(lambda: self.client.start(self.client_now))
 
     def _entropy(self, size: int) -> bytes:
@@ -377,7 +388,7 @@ class Network:
         """Time passes for all; timers fire when they are due."""
         end = self.ic.now + nanoseconds
         while True:
-            due = [time for time in (self.ic.sessions.next_deadline(), self._client_due()) if time is not None]
+            due = [time for time in (self.ic.next_deadline(), self._client_due()) if time is not None]
             if not due or min(due) > end:
                 break
             self.ic.pass_time(max(0, min(due) - self.ic.now))
@@ -413,7 +424,7 @@ class Network:
         while not done():
             if self.do_next():
                 continue
-            due = [time for time in (self.ic.sessions.next_deadline(), self._client_due()) if time is not None]
+            due = [time for time in (self.ic.next_deadline(), self._client_due()) if time is not None]
             if self.connection is not None and self.connection.attach is not None:
                 due.append(max(self.connection.next_head, self.ic.now + 1))
             due.append(end)

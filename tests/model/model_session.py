@@ -15,16 +15,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model_ic import ECHO, START_NS, Ic
+from model_ic import CANISTER, ECHO, START_NS, Ic
 from model_network import Crash, Network, Outcome
 
 from icws_secure.errors import Reason, SessionEnded
 from icws_secure.limits import NS_PER_MS, NS_PER_S, RESUME_WINDOW_NS
-from icws_secure.session.canister import CanisterConfig
+from icws_secure.session.canister import CanisterConfig, SealedSuites
 from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected, SessionState
 from icws_secure.wire.close_codes import SessionCloseCode
 
-__all__ = ["OmniaSession", "SecureSession"]
+__all__ = ["OmniaSession", "SealedSession", "SecureSession"]
 
 RARELY = st.integers(0, 19).map(lambda number: number == 19)
 SOMETIMES = st.integers(0, 5).map(lambda number: number == 5)
@@ -76,6 +76,8 @@ class SecureSession(RuleBasedStateMachine):
     """The profile ``icws-secure/1``."""
 
     profile = "secure"
+    sealed = False
+    config = CanisterConfig()
 
     # the beginning
 
@@ -93,8 +95,9 @@ class SecureSession(RuleBasedStateMachine):
         self.is_closing = False
         self.client_closed = False
         self.network = Network(
-            Ic(CanisterConfig()),
+            Ic(self.config),
             profile=self.profile,
+            sealed=self.sealed,
             persist=persist and self.profile == "secure",
             send_timeout_ns=None if timeout is None else timeout * NS_PER_S,
         )
@@ -439,6 +442,13 @@ class SecureSession(RuleBasedStateMachine):
             SessionCloseCode.NO_GATEWAY: not self.network.was_attached,
         }
         assert any(error.code == code and is_so for code, is_so in reasons.items()), (error, error.__cause__, certified)
+
+
+class SealedSession(SecureSession):
+    """With content that is sealed to keys of the canister, which change all the time."""
+
+    sealed = True
+    config = CanisterConfig(suites=SealedSuites(canister=CANISTER, lifetime_ns=100 * NS_PER_S))
 
 
 class OmniaSession(SecureSession):

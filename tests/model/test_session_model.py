@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 
 @pytest.mark.req("ICWS-CLT-035", "ICWS-CLT-041", "ICWS-CLT-042", "ICWS-CLT-070")
-@pytest.mark.parametrize(("machine", "examples"), [("SecureSession", 60), ("OmniaSession", 30)])
+@pytest.mark.parametrize(("machine", "examples"), [("SecureSession", 60), ("SealedSession", 30), ("OmniaSession", 30)])
 def test_each_message_arrives_once_and_in_order_or_an_error_is_raised(
     model_module: Callable[[str], ModuleType], machine: str, examples: int
 ) -> None:
