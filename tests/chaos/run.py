@@ -142,7 +142,7 @@ class Chaos:
         sent: dict[str, int] = {}
         for crowd in crowds:
             sent |= await _answer(crowd, "sent", SETTLING_SECONDS + 30)
-        accounts: Any = cbor.decode(await agent.call(canister, "report"), what="the report", max_items=10_000_000)
+        accounts = await _settled(agent, canister, sent)
         for crowd in crowds:
             await _command(crowd, "expect", {session: account["said"] for session, account in accounts.items()})
         reports: list[dict[str, Any]] = []
@@ -167,6 +167,20 @@ class Chaos:
 
 def _replica() -> list[str]:
     return icws("replica", "--listen", "127.0.0.1:0", "--canister", "chaos=chaos_canister:ChaosCanister")
+
+
+async def _settled(agent: Agent, canister: str, sent: dict[str, int]) -> dict[str, Any]:
+    """The canister's accounts, once it has heard everything or time is over.
+
+    A message that was sent with ``confirm="relayed"`` may still be on its way when its sender has been told.
+    """
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while True:
+        accounts: Any = cbor.decode(await agent.call(canister, "report"), what="the report", max_items=10_000_000)
+        heard = all(session in accounts and accounts[session]["through"] >= count for session, count in sent.items())
+        if heard or time.monotonic() > deadline:
+            return dict(accounts)
+        await asyncio.sleep(0.2)
 
 
 async def _command(crowd: Child, name: str, value: object) -> None:

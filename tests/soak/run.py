@@ -60,7 +60,7 @@ class Soak:
             replica = await stack.enter_async_context(Child("replica", _replica(), self._folder))
             url, _, canister = [(await replica.line(60)).split()[n].decode() for n in (1, 2, 1)]
             ic = await stack.enter_async_context(FaultyIc(url, 0.0, self._random))
-            gateway = SoakGateway(free_port(self._random), ic.url, self._folder)
+            gateway = SoakGateway(free_port(), ic.url, self._folder)
             await stack.enter_async_context(gateway)
             page = await stack.enter_async_context(Page(gateway))
             await _until(page, lambda figures: figures.get("polls_in_flight") == 0)
