@@ -34,6 +34,19 @@ def row(*labels: bytes) -> HashTree:
     return nodes[0]
 
 
+def hidden(tree: HashTree) -> int:
+    """How many subtrees are shown by their hash alone."""
+    match tree:
+        case Pruned():
+            return 1
+        case Fork(left, right):
+            return hidden(left) + hidden(right)
+        case Labeled(_, inner):
+            return hidden(inner)
+        case _:
+            return 0
+
+
 TREE = Labeled(b"websocket", row(*(bytes((number,)) for number in range(0, 200, 2))))
 
 
@@ -44,7 +57,8 @@ def test_kept_paths_read_as_before(data: st.DataObject, well_formed_trees: st.Se
     pruned = prune(tree, paths)
     assert pruned.digest == tree.digest
     check_well_formed(pruned)
-    assert len(encode_tree(pruned)) <= len(encode_tree(tree)) + 34
+    # a hash may be longer than what it hides: 36 bytes instead of 2 at least
+    assert len(encode_tree(pruned)) <= len(encode_tree(tree)) + 34 * hidden(pruned)
     for path in paths:
         assert lookup(pruned, path) == lookup(tree, path)
 
