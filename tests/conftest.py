@@ -1,6 +1,9 @@
 """Test vectors as parameters: a test marked ``vectors(kind)`` runs once for each vector of that kind.
 
 Interrupts reach the programs that tests start, also where the tests themselves run in the background.
+
+Properties are tried on the same examples in each run, so that a run says something about the change at hand; other
+examples are looked for with ``--hypothesis-profile=explore``.
 """
 
 from __future__ import annotations
@@ -12,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("repeatable")
 
 VECTORS = Path(__file__).parent / "vectors"
 
