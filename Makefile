@@ -1,4 +1,4 @@
-# Verbs: demo, dev, test, lint, format, conformance, bench, chaos, soak, fuzz, docs, lock, clean. Each does its own set-up.
+# Verbs: demo, dev, test, lint, format, conformance, mutants, bench, chaos, soak, fuzz, docs, lock, clean. Each does its own set-up.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
     command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -10,7 +10,7 @@ PACKAGES := icws_secure client/icws_client gateway/icws_gateway canister_mock/ic
 PARTS := $(wildcard $(PACKAGES))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo dev test lint format conformance bench chaos soak fuzz docs lock clean install install-dev node icpy browser python
+.PHONY: demo dev test lint format conformance mutants bench chaos soak fuzz docs lock clean install install-dev node icpy browser python
 
 demo: install
 	$(BIN)/icws demo
@@ -41,6 +41,9 @@ conformance: install
 	$(BIN)/icws conformance gateway --report reports/conformance
 	$(BIN)/icws conformance client --report reports/conformance
 	$(BIN)/icws conformance report reports/conformance/*.json --html reports/conformance/index.html
+
+mutants: install
+	$(BIN)/icws conformance mutants --matrix spec/kill_matrix $(MUTANTS_ARGS)
 
 chaos: install
 	$(BIN)/python tests/chaos/run.py $(CHAOS_ARGS)

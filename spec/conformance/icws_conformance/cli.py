@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fnmatch
+import os
 import shlex
 import sys
 import tempfile
@@ -25,7 +27,9 @@ from icws_conformance.expected import read_expected
 from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
 from icws_conformance.gateways.process import started
 from icws_conformance.hostile.boundary import HostileBoundary
-from icws_conformance.mutants.hunt import Catch, hunt
+from icws_conformance.mutants import mutants as all_mutants
+from icws_conformance.mutants.hunt import Catch, faults, hunt
+from icws_conformance.mutants.matrix import published, update
 from icws_conformance.reports import html_page, read_run, write_reports
 from icws_conformance.reports.terminal import Terminal
 from icws_conformance.requirements import requirements
@@ -203,22 +207,40 @@ def canister() -> None:
 def mutants(
     requirement: RequirementOption = None,
     role: Annotated[str | None, typer.Option(help="Only requirements of this role.")] = None,
+    mutant: Annotated[
+        list[str] | None, typer.Option("--mutant", help="Only this mutant; * stands for anything.")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the mutants; hunt nothing.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes. Default: two a core.")] = 2
+    * (os.cpu_count() or 1),
+    matrix: Annotated[Path | None, typer.Option(help="Folder of the kill matrix, to bring up to date.")] = None,
     more: Annotated[list[Path] | None, typer.Option("--vectors", help="More files of vectors.")] = None,
 ) -> None:
-    """Take the checks of each requirement out of this project's code, and see whether a case notices."""
+    """Break this project's code, one requirement at a time, and see whether a case notices."""
     names = [name for name, entry in requirements().items() if role in (None, entry.role)]
     names = [name for name in names if not requirement or name in requirement]
+    chosen = [entry for entry in all_mutants().values() if entry.requirement in names]
+    chosen = [entry for entry in chosen if not mutant or any(fnmatch.fnmatchcase(entry.name, m) for m in mutant)]
     console = Console(highlight=False, soft_wrap=True)
-    paths = [*sorted(data_path("vectors").glob("*.json")), *(more or ())]
-    found = [vector for path in paths for vector in read_vectors(path)]
+    if listed:
+        for entry in chosen:
+            console.print(f"{entry.name}\t{entry.case}\t{entry.breaks}", markup=False)
+        return
 
     def show(catch: Catch) -> None:
-        console.print(f"{catch.requirement}  {catch.state:10} {catch.by}", markup=False)
+        told = catch.trouble or catch.case or f"{catch.tried} cases passed"
+        console.print(f"{catch.state:9} {catch.seconds:5.1f} s  {catch.mutant}  {told}", markup=False)
 
-    caught = asyncio.run(hunt(names, found, show))
+    hunted = [entry.name for entry in chosen]
+    caught = asyncio.run(hunt(hunted, show, known=published(), more=more or (), jobs=jobs))
     counted = Counter(catch.state for catch in caught)
     console.print(", ".join(f"{count} {state}" for state, count in sorted(counted.items())))
-    if counted["survived"]:
+    if matrix is not None:
+        update(matrix, caught)
+    missing = faults(caught, names if not mutant else [])
+    for fault in missing:
+        console.print(fault, markup=False)
+    if missing:
         raise typer.Exit(ExitCode.FAILS)
 
 

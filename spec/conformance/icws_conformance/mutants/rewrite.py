@@ -1,4 +1,7 @@
-"""Takes a requirement's checks out of modules while they are imported. The files stay as they are."""
+"""Breaks modules while they are imported: takes a requirement's checks out, or replaces some source.
+
+The files stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Final
 
-__all__ = ["PACKAGES", "Site", "install", "mutable_sites"]
+from icws_conformance.mutants.mutant import Mutant, Patch
+from icws_secure.errors import MisuseError, Reason
+
+__all__ = ["PACKAGES", "Site", "install", "mutable_sites", "rewritten"]
 
 #: What mutants are made of.
 PACKAGES: Final = ("icws_secure", "icws_client", "icws_gateway", "icws_canister_mock")
@@ -47,19 +53,50 @@ def mutable_sites() -> tuple[Site, ...]:
     return tuple(site for path in _files() for site in _sites(path, path.read_text(encoding="utf-8")))
 
 
-def install(requirement: str) -> None:
-    """Take the checks of a requirement out of whatever is imported from now on."""
-    sites = {site.path for site in mutable_sites() if site.requirement == requirement and site.kind != "built in"}
-    loaded = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
-    for name in loaded:
+def install(mutant: Mutant) -> None:
+    """Break whatever is imported from now on as the mutant says."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
-    sys.meta_path.insert(0, _Finder(requirement, frozenset(sites)))
+    sys.meta_path.insert(0, _Finder(mutant))
+
+
+def rewritten(mutant: Mutant, module: str, path: Path) -> ast.Module | None:
+    """A module as the mutant has it; None where it leaves it alone.
+
+    Raises:
+        MisuseError: a patch does not fit: what it replaces does not stand there exactly once.
+    """
+    source = path.read_text(encoding="utf-8")
+    patched = source
+    for entry in mutant.patches:
+        if entry.module == module:
+            patched = _patched(entry, patched)
+    removed = {*mutant.without, *(() if mutant.patches else (mutant.requirement,))}
+    named = any(name in patched for name in removed)  # most modules need not be parsed
+    sites = _sites(path, patched) if named else []
+    lines = {site.line for site in sites if site.requirement in removed and site.kind != "built in"}
+    if not lines and patched == source:
+        return None
+    tree = ast.parse(patched)
+    _Removal(lines).visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
+def _patched(entry: Patch, source: str) -> str:
+    if source.count(entry.old) != 1:
+        raise MisuseError(
+            "what the patch replaces does not stand in the module exactly once",
+            reason=Reason.INVALID_ARGUMENT,
+            module=entry.module,
+            old=entry.old,
+            times=source.count(entry.old),
+        )
+    return source.replace(entry.old, entry.new)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, requirement: str, paths: frozenset[Path]) -> None:
-        self._requirement = requirement
-        self._paths = paths
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -68,24 +105,23 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname.partition(".")[0] not in PACKAGES:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is None or spec.origin is None or Path(spec.origin).resolve() not in self._paths:
+        if spec is None or spec.origin is None:
             return None
-        spec.loader = _Loader(fullname, spec.origin, self._requirement)
+        tree = rewritten(self._mutant, fullname, Path(spec.origin))
+        if tree is None:
+            return None
+        spec.loader = _Loader(fullname, spec.origin, tree)
         return spec
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, fullname: str, path: str, requirement: str) -> None:
+    def __init__(self, fullname: str, path: str, tree: ast.Module) -> None:
         super().__init__(fullname, path)
-        self._requirement = requirement
+        self._tree = tree
 
     def get_code(self, fullname: str) -> CodeType:
-        """The module's code without the checks; nothing is read from or written to a cache."""
-        path = self.get_filename(fullname)
-        source = Path(path).read_text(encoding="utf-8")
-        lines = {site.line for site in _sites(Path(path), source) if site.requirement == self._requirement}
-        tree = _Removal(lines).visit(ast.parse(source))
-        return compile(ast.fix_missing_locations(tree), path, "exec")
+        """The broken module's code; nothing is read from or written to a cache."""
+        return compile(self._tree, self.get_filename(fullname), "exec")
 
 
 class _Removal(ast.NodeTransformer):

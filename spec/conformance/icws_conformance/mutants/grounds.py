@@ -1,0 +1,123 @@
+"""Where mutants are hunted: the targets of the suite, each with its cases, played on this project's broken code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, cast
+
+from icws_conformance.case import Case
+from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.driver import Drivers
+from icws_conformance.clients.manners import manner_cases
+from icws_conformance.clients.world import World, open_world
+from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
+from icws_conformance.gateways.process import started
+from icws_conformance.hostile.boundary import HostileBoundary
+from icws_conformance.resources import data_path
+from icws_conformance.runner import run_cases
+from icws_conformance.vectors.target import VectorTarget
+from icws_conformance.vectors.vector import Vector, read_vectors
+from icws_conformance.verdict import Verdict
+
+__all__ = ["GROUNDS", "Ground", "Grounds", "listed_cases"]
+
+_GATEWAY: Final = "icws_conformance.drivers.gateway"
+
+#: No place: cases are listed, and none is played.
+_NOWHERE: Final = cast(World, None)
+
+
+class Grounds(contextlib.AsyncExitStack):
+    """The world that the hunts of one process share; it is built when it is first needed.
+
+    Args:
+        more: files of vectors beside the published ones.
+    """
+
+    def __init__(self, more: Sequence[Path] = ()) -> None:
+        super().__init__()
+        self.more = tuple(more)
+        self._world: World | None = None
+
+    async def world(self) -> World:
+        """The local IC, canisters and honest gateways."""
+        if self._world is None:
+            self._world = await self.enter_async_context(open_world())
+        return self._world
+
+    async def play(self, mutant: str, target: str, names: Sequence[str]) -> str:
+        """Play cases of one target on a mutant; return the first of them that fails, empty where none does."""
+        return await GROUNDS[target](self, mutant, frozenset(names))
+
+
+Ground = Callable[[Grounds, str, frozenset[str]], Awaitable[str]]
+"""(shared world, mutant, names of cases) -> the first case that fails, or an empty string."""
+
+
+@cache
+def listed_cases(more: tuple[Path, ...] = ()) -> Mapping[str, tuple[str, ...]]:
+    """The requirements of every case of every target, by ``target:case``; nothing is played.
+
+    Args:
+        more: files of vectors beside the published ones.
+    """
+    drivers = Drivers(())
+    cases: dict[str, Sequence[Case]] = {
+        "vectors": VectorTarget(()).cases(_vectors(more)),
+        "client": [*attack_cases(_NOWHERE, drivers), *manner_cases(_NOWHERE, drivers)],
+        "gateway": gateway_cases(GatewayUnderTest("", _NOWHERE)),
+    }
+    return MappingProxyType(
+        {f"{target}:{case.id}": case.requirements for target, listed in cases.items() for case in listed}
+    )
+
+
+@cache
+def _vectors(more: tuple[Path, ...]) -> tuple[Vector, ...]:
+    paths = [*sorted(data_path("vectors").glob("*.json")), *more]
+    return tuple(vector for path in paths for vector in read_vectors(path))
+
+
+async def _hunt_by_vectors(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
+    async with VectorTarget(_command(mutant, "icws_conformance.drivers.library")) as target:
+        return await _first_failing(target.cases(_vectors(grounds.more)), names, at_once=1)
+
+
+async def _hunt_clients(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
+    world = await grounds.world()
+    async with Drivers(_command(mutant, "icws_conformance.drivers.icws_client")) as drivers:
+        cases = [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+        return await _first_failing(cases, names, at_once=4)
+
+
+async def _hunt_gateways(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
+    world = await grounds.world()
+    tested = GatewayUnderTest("", world)
+    with tempfile.TemporaryDirectory(prefix="icws-conformance-") as folder:
+        words = [*_command(mutant, _GATEWAY), "--ic-url", "{ic_url}", "--listen", "{listen}"]
+        words += ["--identity", f"{folder}/gateway.pem"]
+        async with HostileBoundary(world.ic_url, tested.http) as ic, started(words, ic.url) as tested.url:
+            return await _first_failing(gateway_cases(tested), names, at_once=1)
+
+
+GROUNDS: Final[Mapping[str, Ground]] = MappingProxyType(
+    {"vectors": _hunt_by_vectors, "client": _hunt_clients, "gateway": _hunt_gateways}
+)
+"""The targets, in the order in which a mutant is given to them: the quick ones first."""
+
+
+def _command(mutant: str, module: str) -> list[str]:
+    return [sys.executable, "-m", "icws_conformance.mutants", mutant, module]
+
+
+async def _first_failing(cases: Sequence[Case], names: frozenset[str], at_once: int) -> str:
+    """The first of the named cases that fails. What could not be decided has caught nothing."""
+    chosen = [case for case in cases if case.id in names]
+    run = await run_cases(chosen, target="mutant", implementation="mutant", command="", at_once=at_once)
+    return next((result.case for result in run.results if result.verdict is Verdict.FAIL), "")
