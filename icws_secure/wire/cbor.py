@@ -1,10 +1,13 @@
 """CBOR (RFC 8949) as the Internet Computer uses it, read strictly.
 
-One pass, no recursion. What a decoder might read in two ways is refused: indefinite lengths, duplicate keys, bytes
-after the document, floats, ``undefined``, tags. Two tags are known: 55799 ("self-described") in front of a document,
-and 2 for a natural number of up to 128 bits. Longer than shortest integers and lengths are accepted: deployed
-JavaScript clients send them, and no signature covers the encoding. Counts are compared with what is left of the
-input before anything is allocated.
+One pass, no recursion. What a decoder might read in two ways is refused: duplicate keys, bytes after the document,
+floats, ``undefined``, tags. Two tags are known: 55799 ("self-described") in front of a document, and 2 for a natural
+number of up to 128 bits. Longer than shortest integers and lengths are accepted: deployed JavaScript clients send
+them, and no signature covers the encoding. Counts are compared with what is left of the input before anything is
+allocated.
+
+Indefinite lengths are refused, but for arrays and maps where the caller allows them. The Internet Computer's HTTPS
+interface has them: replicas answer queries with such a map, and the Java agent sends requests so.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ _NO_KEY: Final = object()  # the key of a map entry is still to come
 _LIST: Final = object()  # the container is a list and has no keys
 _MAX_KEY: Final = 1 << 16  # bound of integers as keys, which only COSE has
 _U64: Final = 1 << 64
+_MAY_BE_INDEFINITE: Final = (4, 5, 7)  # arrays and maps, and the break that ends them
 
 
 def has_self_describe_tag(data: bytes) -> bool:
@@ -81,6 +85,7 @@ def decode(
     max_bytes: int = MAX_FRAME_BYTES,
     max_depth: int = MAX_CBOR_DEPTH,
     max_items: int = MAX_CBOR_ITEMS,
+    allow_indefinite: bool = False,
 ) -> object:
     """Decode one document.
 
@@ -90,6 +95,7 @@ def decode(
         max_bytes: the longest document to accept.
         max_depth: how many arrays and maps may be open at once.
         max_items: how many data items there may be in all.
+        allow_indefinite: whether arrays and maps may be of indefinite length; strings never are.
 
     Returns:
         A ``dict``, ``list``, ``bytes``, ``str``, ``int``, ``bool`` or None. Keys of a ``dict`` are ``str``,
@@ -106,7 +112,7 @@ def decode(
     left = max_items - 1
     enclosing: list[tuple[Any, int, object]] = []
     container: Any = None  # the list or dict being filled, which one says the key
-    remaining = 0
+    remaining = 0  # entries that are still to come; below 0 if their number is not told
     key: object = _LIST
     value: Any
     while True:
@@ -116,15 +122,20 @@ def decode(
         major = initial >> 5
         argument = initial & 0x1F
         offset += 1
+        indefinite = False
         if argument >= 24:
+            indefinite = argument == 31 and allow_indefinite and major in _MAY_BE_INDEFINITE
+            if indefinite:
+                argument = 0
             # [ICWS-LIB-001]
-            if argument > 27 or major == 7:
+            elif argument > 27 or major == 7:
                 raise _malformed(what, "an item is a float or of indefinite length", offset - 1)
-            stop = offset + (1 << argument - 24)
-            if stop > end:
-                raise _malformed(what, "it ends too early", offset)
-            argument = int.from_bytes(data[offset:stop], "big")
-            offset = stop
+            else:
+                stop = offset + (1 << argument - 24)
+                if stop > end:
+                    raise _malformed(what, "it ends too early", offset)
+                argument = int.from_bytes(data[offset:stop], "big")
+                offset = stop
         if major == 2:
             stop = offset + argument
             if stop > end:
@@ -149,25 +160,29 @@ def decode(
                 raise _malformed(what, "an array or map has more entries than bytes are left", offset)
             left -= entries
             if left < 0:
-                raise DecodeError(
-                    f"{what} has too many items", reason=Reason.TOO_MANY, requirement=_REQUIREMENT, limit=max_items
-                )
+                raise _too_many(what, max_items)
             value = [] if major == 4 else {}
             if len(enclosing) + (container is not None) >= max_depth:
                 raise DecodeError(
                     f"{what} is nested too deeply", reason=Reason.TOO_DEEP, requirement=_REQUIREMENT, limit=max_depth
                 )
-            if entries:
+            if entries or indefinite:
                 if container is not None:
                     enclosing.append((container, remaining, key))
                 container = value
-                remaining = argument
+                remaining = -1 if indefinite else argument
                 key = _LIST if major == 4 else _NO_KEY
                 continue
         elif major == 1:
             value = -1 - argument
         elif major == 6:
             value, offset = _bignum(data, argument, offset, what)
+        elif indefinite:
+            # The break: what is open ends here, unless its length was told or a key has no value yet.
+            if container is None or remaining >= 0 or (key is not _LIST and key is not _NO_KEY):
+                raise _malformed(what, "a break where nothing can end", offset - 1)
+            value = container
+            container, remaining, key = enclosing.pop() if enclosing else (None, 0, _LIST)
         elif argument == 20 or argument == 21:
             value = argument == 21
         elif argument == 22:
@@ -193,7 +208,12 @@ def decode(
                 container[key] = value
                 key = _NO_KEY
             remaining -= 1
-            if remaining:
+            if remaining > 0:
+                break
+            if remaining < 0:
+                left -= 1 if key is _LIST else 2
+                if left < 0:
+                    raise _too_many(what, max_items)
                 break
             value = container
             if enclosing:
@@ -373,6 +393,10 @@ def _encode_int(value: int) -> bytes:
     if value < 0 or length > _MAX_BIGNUM_BYTES:
         raise MisuseError("a number is too large for the protocol's CBOR", reason=Reason.TOO_LARGE)
     return encode_head(6, _BIGNUM_TAG) + encode_head(2, length) + value.to_bytes(length, "big")
+
+
+def _too_many(what: str, limit: int) -> DecodeError:
+    return DecodeError(f"{what} has too many items", reason=Reason.TOO_MANY, requirement=_REQUIREMENT, limit=limit)
 
 
 def _malformed(what: str, why: str, offset: int) -> DecodeError:

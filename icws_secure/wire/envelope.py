@@ -252,7 +252,10 @@ class Envelope:
         Raises:
             DecodeError: it is not CBOR, too long, or a field is missing, unknown or of another type.
         """
-        return cls.from_value(cbor.decode(data, what="an envelope", max_bytes=MAX_ENVELOPE_BYTES))
+        # [ICWS-LIB-027]
+        return cls.from_value(
+            cbor.decode(data, what="an envelope", max_bytes=MAX_ENVELOPE_BYTES, allow_indefinite=True)
+        )
 
     @classmethod
     def from_value(cls, value: object) -> Envelope:

@@ -272,7 +272,8 @@ def _body(status: int, body: bytes, what: str, payload: int) -> dict[object, obj
             status=status,
             detail=_printable(body[:_DETAIL_CHARACTERS]),
         )
-    value = cbor.decode(body, what=what, max_bytes=payload + _OVERHEAD)
+    # [ICWS-LIB-027]
+    value = cbor.decode(body, what=what, max_bytes=payload + _OVERHEAD, allow_indefinite=True)
     if not isinstance(value, dict):
         raise DecodeError(f"{what} is not a map", reason=Reason.WRONG_TYPE, requirement="ICWS-LIB-001")
     return value

@@ -68,7 +68,9 @@ class Network:
             body = await response.read()
             if response.status == 200:
                 body = cbor.encode_self_described(
-                    self.rewrite(request.path, cbor.decode(body, what="answer", max_bytes=1 << 22))
+                    self.rewrite(
+                        request.path, cbor.decode(body, what="answer", max_bytes=1 << 22, allow_indefinite=True)
+                    )
                 )
             return web.Response(status=response.status, body=body)
 

@@ -176,7 +176,7 @@ class Requests:
         else:
             fields = {"status": "rejected", **_reject_fields(result)}
         signature = self._node_signature(subnet, fields, verified.request_id)
-        return Answer(_OK, cbor.encode_self_described({**fields, "signatures": [signature]}))
+        return Answer(_OK, _open_map({**fields, "signatures": [signature]}))
 
     def read_state(self, endpoint: Endpoint, body: bytes) -> Answer:
         """A certificate of parts of the state tree.
@@ -202,7 +202,7 @@ class Requests:
         now = self._replica.time_ns
         try:
             verified = verify_envelope(
-                _decode(body),
+                Envelope.decode(body),
                 now=now,
                 request_type=kind,
                 # stricter than the IC, which lets a delegation for other canisters read what belongs to no call
@@ -250,9 +250,7 @@ def _demand_effective(canister: Principal, endpoint: Endpoint) -> None:
         )
 
 
-def _decode(body: bytes) -> Envelope:
-    """Decode an envelope. A null outside of the content counts as an absent field, because agents send them (ic-py)."""
-    value = cbor.decode(body, what="an envelope", max_bytes=MAX_INGRESS_BYTES)
-    if isinstance(value, dict):
-        value = {name: field for name, field in value.items() if field is not None}
-    return Envelope.from_value(value)
+def _open_map(fields: dict[str, object]) -> bytes:
+    """A map of indefinite length, which is how the IC's own replicas write their answers to queries."""
+    items = (cbor.encode(name) + cbor.encode(value) for name, value in fields.items())
+    return cbor.SELF_DESCRIBE_TAG + b"\xbf" + b"".join(items) + b"\xff"

@@ -175,6 +175,90 @@ def test_big_numbers_are_bounded() -> None:
     assert reason_of(b"\xc2\x51" + b"\xff" * 17) is Reason.TOO_LARGE
 
 
+INDEFINITE: list[tuple[str, object]] = [
+    ("9fff", []),
+    ("bfff", {}),
+    ("9f018202039f0405ffff", [1, [2, 3], [4, 5]]),
+    ("9f01820203820405ff", [1, [2, 3], [4, 5]]),
+    ("83018202039f0405ff", [1, [2, 3], [4, 5]]),
+    ("83019f0203ff820405", [1, [2, 3], [4, 5]]),
+    ("bf61610161629f0203ffff", {"a": 1, "b": [2, 3]}),
+    ("826161bf61626163ff", ["a", {"b": "c"}]),
+    ("a1616180", {"a": []}),
+    ("bf61619fff6162bfffff", {"a": [], "b": {}}),
+    ("d9d9f7bf616100ff", {"a": 0}),
+]
+
+
+@pytest.mark.req("ICWS-LIB-027")
+@pytest.mark.parametrize(("encoded", "value"), INDEFINITE)
+def test_indefinite_arrays_and_maps_are_read_where_they_are_allowed(encoded: str, value: object) -> None:
+    data = bytes.fromhex(encoded)
+    assert cbor.decode(data, what="a document", allow_indefinite=True) == value
+    if "ff" in encoded:
+        assert reason_of(data) is Reason.MALFORMED
+
+
+@pytest.mark.req("ICWS-LIB-027")
+@pytest.mark.parametrize(
+    "encoded",
+    {
+        "5f42010243030405ff": "bytes in chunks",
+        "7f657374726561646d696e67ff": "text in chunks",
+        "1fff": "a number",
+        "3fff": "a negative number",
+        "dfff": "a tag",
+        "ff": "a break alone",
+        "81ff": "a break in an array that tells its length",
+        "a1ff": "a break for a key of a map that tells its length",
+        "a16161ff": "a break for its value",
+        "9f82ff": "a break in an array inside",
+        "bf6161ff": "a key without a value",
+        "bf61610161ff": "a text cut short by the end",
+        "9f": "an array without an end",
+        "9f00": "an array without an end",
+        "bf616100": "a map without an end",
+        "9fffff": "two breaks",
+        "bf9fff00ff": "an array as a key",
+        "bff500ff": "true as a key",
+    },
+)
+def test_nothing_else_is_of_indefinite_length(encoded: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        cbor.decode(bytes.fromhex(encoded), what="a document", allow_indefinite=True)
+    assert caught.value.reason in (Reason.MALFORMED, Reason.TRAILING_BYTES)
+
+
+@pytest.mark.req("ICWS-LIB-001")
+def test_what_is_indefinite_is_bounded_too() -> None:
+    def reason(data: bytes, **limits: int) -> Reason:
+        with pytest.raises(DecodeError) as caught:
+            cbor.decode(data, what="a document", allow_indefinite=True, **limits)
+        return caught.value.reason
+
+    assert cbor.decode(b"\x9f\0\0\xff", what="a document", max_items=3, allow_indefinite=True) == [0, 0]
+    assert reason(b"\x9f\0\0\xff", max_items=2) is Reason.TOO_MANY
+    assert reason(b"\xbf\0\0\1\0\xff", max_items=4) is Reason.TOO_MANY
+    assert reason(b"\x9f\x9f\x9f\xff\xff\xff", max_depth=2) is Reason.TOO_DEEP
+    assert reason(b"\x9f" * 1_000_000) is Reason.TOO_DEEP
+    assert reason(b"\x9f" + b"\x9f\xff" * 1_000_000 + b"\xff") is Reason.TOO_MANY
+    assert reason(bytes.fromhex("bf616101616102ff")) is Reason.DUPLICATE_KEY
+
+
+def write_indefinite(value: object) -> bytes:
+    if isinstance(value, list):
+        return b"\x9f" + b"".join(map(write_indefinite, value)) + b"\xff"
+    if isinstance(value, dict):
+        return b"\xbf" + b"".join(cbor.encode(k) + write_indefinite(v) for k, v in value.items()) + b"\xff"
+    return cbor.encode(value)
+
+
+@given(ITEMS)
+def test_indefinite_values_are_read_as_definite_ones(value: object) -> None:
+    data = write_indefinite(value)
+    assert cbor.decode(data, what="a document", allow_indefinite=True) == value == cbor2.loads(data)
+
+
 @given(ITEMS)
 def test_what_was_written_is_read(value: object) -> None:
     assert cbor.decode(cbor.encode(value), what="a document") == value

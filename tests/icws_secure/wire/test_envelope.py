@@ -187,6 +187,14 @@ def test_null_around_the_content_is_none(name: str) -> None:
     assert getattr(envelope, name) is None
 
 
+@pytest.mark.req("ICWS-LIB-027")
+def test_maps_of_indefinite_length_are_read() -> None:
+    # as Jackson, and so the Java agent, writes objects
+    pairs = b"".join(cbor.encode(name) + cbor.encode(item) for name, item in VALUE.items())
+    written = b"\xd9\xd9\xf7\xbf" + cbor.encode("content") + b"\xbf" + pairs + b"\xff\xff"
+    assert Envelope.decode(written) == Envelope.decode(cbor.encode({"content": VALUE}))
+
+
 class TestReadState:
     def read(self, paths: object) -> Content:
         value = {"request_type": "read_state", "sender": b"\x04", "ingress_expiry": EXPIRY, "paths": paths}

@@ -84,6 +84,18 @@ class TestQuery:
         answer = http.parse_query_response(200, body(status="replied", reply={"arg": b"r"}, signatures=[SIGNED]))
         assert answer == http.QueryReplied(b"r", (http.NodeSignature(5, bytes(64), SUBNET),))
 
+    @pytest.mark.req("ICWS-LIB-027")
+    def test_reply_as_the_main_network_writes_it(self) -> None:
+        # d9d9f7 bf "status" "replied" "reply" a1 "arg" 43 010203 "signatures" 81 a3 .. ff
+        signed = cbor.encode([SIGNED])
+        answer = (
+            bytes.fromhex("d9d9f7bf66737461747573677265706c696564657265706c79a163617267430102036a7369676e617475726573")
+            + signed
+            + b"\xff"
+        )
+        expected = http.QueryReplied(b"\1\2\3", (http.NodeSignature(5, bytes(64), SUBNET),))
+        assert http.parse_query_response(200, answer) == expected
+
     def test_reply_without_signatures(self) -> None:
         answer = http.parse_query_response(200, body(status="replied", reply={"arg": b""}))
         assert answer == http.QueryReplied(b"", ())

@@ -150,7 +150,7 @@ class AlteredPoll(NodeAttack):
         self.struck += 1
         messages = tuple(replace(message, content=_forged(message.content)) for message in polled.messages)
         reply = {"arg": encode_get_messages_result(replace(polled, messages=messages))}
-        value = cbor.decode(answer.body, what="an answer")
+        value = cbor.decode(answer.body, what="an answer", allow_indefinite=True)
         return _answer({**value, "reply": reply} if isinstance(value, dict) else {})
 
 
