@@ -39,4 +39,5 @@ EXCEPTIONS: Final[dict[str, str]] = {
     "ICWS-LIB-024": _NOT_YET,
     "ICWS-LIB-025": _NOT_YET,
     "ICWS-LIB-026": _NOT_YET,
+    "ICWS-LIB-027": _NOT_YET,
 }
