@@ -76,14 +76,16 @@ def _client_data(value: object) -> bytes:
         return value.encode()
     if isinstance(value, bytes):
         return value
-    raise DecodeError("client_data_json is neither text nor bytes", reason=Reason.WRONG_TYPE)
+    raise DecodeError(
+        "client_data_json is neither text nor bytes", reason=Reason.WRONG_TYPE, requirement="ICWS-LIB-016"
+    )
 
 
 def _check_challenge(client_data: bytes, message: bytes) -> None:
     try:
         fields = json.loads(client_data)
     except (ValueError, RecursionError) as error:
-        raise DecodeError("client_data_json is not JSON") from error
+        raise DecodeError("client_data_json is not JSON", requirement="ICWS-LIB-016") from error
     if not isinstance(fields, dict) or fields.get("type") != "webauthn.get":
         raise _bad("client_data_json is not of type webauthn.get")
     expected = base64.urlsafe_b64encode(message).rstrip(b"=").decode()

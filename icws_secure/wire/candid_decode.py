@@ -275,11 +275,11 @@ def _read_bool(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
 
 
 def _read_nat(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
-    return decode_unsigned(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES)
+    return decode_unsigned(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES, requirement=REQUIREMENT)
 
 
 def _read_int(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
-    return decode_signed(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES)
+    return decode_signed(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES, requirement=REQUIREMENT)
 
 
 def _fixed(code: str) -> _Reader:

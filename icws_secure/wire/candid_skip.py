@@ -12,7 +12,7 @@ from typing import Final
 
 from ..errors import Reason
 from ..limits import MAX_CANDID_NUMBER_BYTES, MAX_CANDID_VALUES
-from .candid_table import Kind, Row, checked_text, length, need, violation
+from .candid_table import REQUIREMENT, Kind, Row, checked_text, length, need, violation
 from .leb128 import decode_unsigned
 from .principal import MAX_PRINCIPAL_BYTES
 
@@ -152,7 +152,7 @@ def _skip_bool(data: bytes, offset: int, budget: Budget, depth: int) -> int:
 
 def _skip_number(data: bytes, offset: int, budget: Budget, depth: int) -> int:
     budget.spend(1)
-    return decode_unsigned(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES)[1]
+    return decode_unsigned(data, offset, max_bytes=MAX_CANDID_NUMBER_BYTES, requirement=REQUIREMENT)[1]
 
 
 def _skip_text(data: bytes, offset: int, budget: Budget, depth: int) -> int:

@@ -40,7 +40,7 @@ def length(data: bytes, offset: int) -> tuple[int, int]:
     byte = data[offset]
     if byte < 0x80:  # nearly always
         return byte, offset + 1
-    return decode_unsigned(data, offset)
+    return decode_unsigned(data, offset, requirement=REQUIREMENT)
 
 
 # Header ---------------------------------------------------------------------------------------------------------------
@@ -134,13 +134,13 @@ class _RowReader:
         elif byte < 0x80:
             value, offset = byte - 0x80, offset + 1
         else:
-            value, offset = decode_signed(self._data, offset)
+            value, offset = decode_signed(self._data, offset, requirement=REQUIREMENT)
         if value >= self._count or (value < 0 and value not in _PRIMITIVES):
             raise violation("reference to a type that is not there", type=value)
         return value, offset
 
     def row(self, offset: int) -> tuple[Row, int]:
-        opcode, offset = decode_signed(self._data, offset)
+        opcode, offset = decode_signed(self._data, offset, requirement=REQUIREMENT)
         if opcode in (_OPT, _VEC):
             inner, offset = self.reference(offset)
             return Row(Kind.OPT if opcode == _OPT else Kind.VEC, ((0, inner),)), offset

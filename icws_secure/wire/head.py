@@ -56,7 +56,7 @@ def decode_epoch(leaf: bytes) -> int:
     Raises:
         DecodeError: not one number of 64 bits.
     """
-    epoch = decode_unsigned_exact(leaf, what="the epoch", max_bytes=10)
+    epoch = decode_unsigned_exact(leaf, what="the epoch", max_bytes=10, requirement=_REQUIREMENT)
     if epoch >= _U64:
         raise DecodeError("an epoch has 64 bits", reason=Reason.TOO_LARGE, requirement=_REQUIREMENT)
     return epoch

@@ -44,13 +44,16 @@ def encode_signed(value: int) -> bytes:
     return bytes(out)
 
 
-def decode_unsigned(data: bytes, offset: int = 0, *, max_bytes: int = _MAX_BYTES) -> tuple[int, int]:
+def decode_unsigned(
+    data: bytes, offset: int = 0, *, max_bytes: int = _MAX_BYTES, requirement: str | None = None
+) -> tuple[int, int]:
     """Decode a natural number that starts at ``offset``.
 
     Args:
         data: what holds the number.
         offset: where it starts, 0 or more.
         max_bytes: the longest encoding to accept.
+        requirement: the requirement to name in errors.
 
     Returns:
         The number and the offset of the byte after it.
@@ -58,36 +61,46 @@ def decode_unsigned(data: bytes, offset: int = 0, *, max_bytes: int = _MAX_BYTES
     Raises:
         DecodeError: the number is cut short (``Malformed``) or too long (``TooLarge``).
     """
-    value, _, end = _groups(data, offset, max_bytes)
+    value, _, end = _groups(data, offset, max_bytes, requirement)
     return value, end
 
 
-def decode_signed(data: bytes, offset: int = 0, *, max_bytes: int = _MAX_BYTES) -> tuple[int, int]:
+def decode_signed(
+    data: bytes, offset: int = 0, *, max_bytes: int = _MAX_BYTES, requirement: str | None = None
+) -> tuple[int, int]:
     """Decode an integer that starts at ``offset``; see :func:`decode_unsigned`."""
-    value, bits, end = _groups(data, offset, max_bytes)
+    value, bits, end = _groups(data, offset, max_bytes, requirement)
     if data[end - 1] & 0x40:
         value -= 1 << bits
     return value, end
 
 
-def decode_unsigned_exact(data: bytes, *, what: str, max_bytes: int = _MAX_BYTES) -> int:
+def decode_unsigned_exact(
+    data: bytes, *, what: str, max_bytes: int = _MAX_BYTES, requirement: str | None = None
+) -> int:
     """Decode a natural number that fills ``data``, as the leaves of the state tree hold them.
 
     Args:
         data: the encoding and nothing else.
         what: a name for error messages, such as ``/time``.
         max_bytes: the longest encoding to accept.
+        requirement: the requirement to name in errors.
 
     Raises:
         DecodeError: ``data`` is empty, cut short or too long, or something follows.
     """
-    value, end = decode_unsigned(data, max_bytes=max_bytes)
+    value, end = decode_unsigned(data, max_bytes=max_bytes, requirement=requirement)
     if end != len(data):
-        raise DecodeError(f"bytes follow the number of {what}", reason=Reason.TRAILING_BYTES, excess=len(data) - end)
+        raise DecodeError(
+            f"bytes follow the number of {what}",
+            reason=Reason.TRAILING_BYTES,
+            requirement=requirement,
+            excess=len(data) - end,
+        )
     return value
 
 
-def _groups(data: bytes, offset: int, max_bytes: int) -> tuple[int, int, int]:
+def _groups(data: bytes, offset: int, max_bytes: int, requirement: str | None) -> tuple[int, int, int]:
     """Return the unsigned value, how many bits it was written with, and the offset after it."""
     value = 0
     shift = 0
@@ -97,5 +110,7 @@ def _groups(data: bytes, offset: int, max_bytes: int) -> tuple[int, int, int]:
         if byte < 0x80:
             return value, shift, offset + shift // 7
     if len(data) - offset < max_bytes:
-        raise DecodeError("a LEB128 number is cut short", reason=Reason.MALFORMED, offset=offset)
-    raise DecodeError("a LEB128 number is too long", reason=Reason.TOO_LARGE, limit=max_bytes)
+        raise DecodeError(
+            "a LEB128 number is cut short", reason=Reason.MALFORMED, requirement=requirement, offset=offset
+        )
+    raise DecodeError("a LEB128 number is too long", reason=Reason.TOO_LARGE, requirement=requirement, limit=max_bytes)
