@@ -28,8 +28,8 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: install-dev
-	$(BIN)/python bench/run.py --json bench/results/latest.json
+bench: install-dev node
+	$(BIN)/python bench/run.py --json bench/results/latest.json $(BENCH_ARGS)
 
 fuzz: install-dev
 	$(BIN)/python fuzz/run.py $(FUZZ_ARGS)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import beside_js
+import crowd
+import growth
+import latency
+import long_queue
+import neighbours
 import payload
+import relaying
 import verify
 from table import Row, main
 
+BENCHMARKS = (verify, beside_js, payload, relaying, latency, long_queue, neighbours, growth, crowd)
 
-def measure() -> list[Row]:
+
+def measure(quick: bool) -> Iterator[Row]:
     """The rows of every benchmark."""
-    return [*verify.measure(), *payload.measure()]
+    for benchmark in BENCHMARKS:
+        yield from benchmark.measure(quick)
 
 
 if __name__ == "__main__":

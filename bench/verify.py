@@ -1,6 +1,6 @@
 """What verification costs: a poll of 50 messages, a cold single message, and the decoding of a poll.
 
-python bench/verify.py [--json FILE]
+python bench/verify.py [--quick] [--json FILE]
 
 "Bare" is the two BLS verifications (certificate and delegation) that a message under an application subnet's
 certificate cannot do without, made in the same run with the same library.
@@ -8,18 +8,19 @@ certificate cannot do without, made in the same run with the same library.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from enum import Enum
 from hashlib import sha256
-from typing import Any
 
-from table import main, microseconds
+from table import Row, at_least, at_most, main, microseconds
 
 from icws_canister_mock.canister.samples import SAMPLES
 from icws_canister_mock.replica import Replica, ReplicaConfig
 from icws_canister_mock.replica.forge import forge_for
 from icws_secure.bls import backend
-from icws_secure.verify.certificate import CertificateVerifier, RootKey
+from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.message import MessageSource, verify_messages
+from icws_secure.verify.root_key import RootKey
 from icws_secure.wire import domain
 from icws_secure.wire.certificate import decode_certificate
 from icws_secure.wire.frames import KeyedContent
@@ -52,7 +53,8 @@ class Poll:
     def __init__(self) -> None:
         replica = Replica(ReplicaConfig(seed=bytes(32)))
         self.canister = replica.install(SAMPLES["echo"](), subnet="app")
-        self.root_key = RootKey.from_der(replica.root_key_der)
+        self.root_key_der = replica.root_key_der
+        self.root_key = RootKey.from_der(self.root_key_der)
         forge = forge_for(replica)
         self.now = forge.now()
         tree = MerkleMap()
@@ -99,22 +101,31 @@ class Poll:
             pairings.verify(key, message, signature)
 
 
-def measure() -> list[dict[str, Any]]:
+def measure(quick: bool) -> Iterator[Row]:
     """The rows of the table."""
     poll = Poll()
     poll.bare()
-    pairings = backend()
+    pairings, seconds = backend(), 0.05 if quick else 1.0
 
     def bare() -> None:
         for key, message, signature in poll.checks:
             pairings.verify(key, message, signature)
 
-    two = microseconds(bare)
+    def time_of(step: Callable[[], object]) -> float:
+        return microseconds(step, seconds=seconds)
+
+    two = time_of(bare)
+    against = "two bare BLS verifications"
+    yield Row("verify.bare", two, "us")
     # A fresh verifier knows no certificate and no delegation: nothing of the work is saved.
-    cold = microseconds(lambda: poll.verify(CertificateVerifier(poll.root_key), 1))
-    whole = microseconds(lambda: poll.verify(CertificateVerifier(poll.root_key), POLL))
+    cold = time_of(lambda: poll.verify(CertificateVerifier(poll.root_key), 1))
+    yield Row("verify.message.cold", cold, "us", cold / two, against, at_most(1.3, ratio=True))
+    whole = time_of(lambda: poll.verify(CertificateVerifier(poll.root_key), POLL))
+    yield Row("verify.poll_of_50.cold", whole, "us", whole / two, against)
+    yield Row("verify.poll_of_50.cold.rate", POLL / whole * 1e6, "messages/s", target=at_least(20_000))
     known = CertificateVerifier(poll.root_key)
-    warm = microseconds(lambda: poll.verify(known, POLL))
+    warm = time_of(lambda: poll.verify(known, POLL))
+    yield Row("verify.poll_of_50.certificate_known.rate", POLL / warm * 1e6, "messages/s")
     reply = encode_get_messages_result(
         CertifiedMessages(
             tuple(OutputMessage(CLIENT, item.key, item.content) for item in poll.messages),
@@ -123,16 +134,7 @@ def measure() -> list[dict[str, Any]]:
             False,
         )
     )
-    candid = microseconds(lambda: decode_get_messages_result(reply))
-    bls = "two bare BLS verifications"
-    return [
-        {"name": "two BLS verifications, bare", "value": two, "unit": "us"},
-        {"name": "one message, cold", "value": cold, "unit": "us", "ratio": cold / two, "against": bls},
-        {"name": "poll of 50, cold", "value": whole, "unit": "us", "ratio": whole / two, "against": bls},
-        {"name": "poll of 50, cold", "value": POLL / whole * 1e6, "unit": "messages/s"},
-        {"name": "poll of 50, certificate known", "value": POLL / warm * 1e6, "unit": "messages/s"},
-        {"name": f"Candid of a poll, {len(reply)} bytes", "value": candid, "unit": "us"},
-    ]
+    yield Row(f"verify.candid_of_poll.{len(reply)}_bytes", time_of(lambda: decode_get_messages_result(reply)), "us")
 
 
 if __name__ == "__main__":

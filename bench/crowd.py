@@ -1,0 +1,39 @@
+"""Ten thousand clients on one process: memory, CPU while nothing happens, and what a message costs beside 1,000.
+
+python bench/crowd.py [--quick] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from queues import PAGE, QueueSpec
+from stage import Stage
+from table import Row, at_most, main
+
+RATE = 2_500.0
+RUNS = 3
+
+
+def message_cost(stage: Stage, pages: int, repeats: int) -> float:
+    """CPU a message, microseconds; the median of some runs."""
+    stage.release({0: pages}, RATE)  # warm
+    return statistics.median(stage.release({0: pages}, RATE).cpu_us for _ in range(repeats))
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """All rows."""
+    few, many, pages, repeats, seconds = (20, 200, 4, 1, 0.5) if quick else (1_000, 10_000, 100, RUNS, 5.0)
+    messages = pages * PAGE * (repeats + 1)
+    with Stage([QueueSpec(0, few, messages)]) as stage:
+        small = message_cost(stage, pages, repeats)
+    with Stage([QueueSpec(0, many, messages)]) as stage:
+        yield Row(f"idle.memory.{many}", stage.idle_bytes / 1024, "KiB/client", target=at_most(20))
+        yield Row(f"idle.cpu.{many}", 100 * stage.idle(seconds), "% of a core", target=at_most(2))
+        large = message_cost(stage, pages, repeats)
+        yield Row("growth.clients", large, "us/message", large / small, f"with {few} clients", at_most(1.1, ratio=True))
+
+
+if __name__ == "__main__":
+    main(__doc__, measure)
