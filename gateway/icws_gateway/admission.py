@@ -16,7 +16,7 @@ from .config import GatewayConfig
 from .rates import TokenBucket
 from .refusal import ClientRefused
 
-__all__ = ["AddressBudget", "Admission", "FrameBudget", "client_address"]
+__all__ = ["AddressBudget", "Admission", "FrameBudget", "client_address", "is_trusted"]
 
 _SWEEP_EVERY: Final = 1_024  # admissions between two sweeps of the table
 _MAX_HOPS: Final = 16  # entries of X-Forwarded-For that are looked at
@@ -44,6 +44,12 @@ def client_address(peer: str, forwarded: Iterable[str], proxies: Sequence[Networ
             if not any(nearer in network for network in proxies):
                 break
     return _group(address) if address is not None else peer
+
+
+def is_trusted(peer: str, proxies: Sequence[Network]) -> bool:
+    """Whether the other end of a socket is a proxy whose word is taken."""
+    address = _parse(peer)
+    return address is not None and any(address in network for network in proxies)
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

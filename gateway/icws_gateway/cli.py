@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +16,13 @@ import typer
 from icws_secure.errors import IcwsError, MisuseError
 
 from .config import GatewayConfig
+from .descriptors import raise_limit
+from .identity_file import check_identity
 from .logs import configure_logs, logger
 from .sample_config import sample_config
 from .server import Gateway
+from .tls import server_context
+from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
 from .workers import UNUSABLE, Supervisor, reserve_port, share
 
@@ -46,7 +52,9 @@ def gateway(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; repeat.")
     ] = None,
-    check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
+    check_config: Annotated[
+        bool, typer.Option("--check-config", help="Check settings and key files, and exit.")
+    ] = False,
     sample: Annotated[
         bool, typer.Option("--sample-config", help="Print a settings file with every default and exit.")
     ] = False,
@@ -70,18 +78,29 @@ def gateway(
         "log_level": log_level,
         "log_format": log_format,
     }
+    settings: GatewayConfig | None = None
     try:
         flags |= _assignments(set_ or [])
         settings = GatewayConfig.load(config, flags)
         if check_config:
+            _check_files(settings)
             typer.echo("settings are fine")
             return
+        raise_limit()
         configure_logs(settings)
         status = _serve_all(settings, lambda: GatewayConfig.load(config, flags))
     except (IcwsError, OSError) as error:
-        _complain(error)
+        _complain(error, settings)
         raise typer.Exit(UNUSABLE) from None
     raise typer.Exit(status)
+
+
+def _check_files(settings: GatewayConfig) -> None:
+    """Raises MisuseError if a file that the settings name cannot be used."""
+    for number in range(settings.workers):
+        check_identity(share(settings, number).identity)
+    server_context(settings)
+    configured_root_key(settings)
 
 
 def _serve_all(settings: GatewayConfig, load: Callable[[], GatewayConfig]) -> int:
@@ -97,19 +116,31 @@ def _serve_all(settings: GatewayConfig, load: Callable[[], GatewayConfig]) -> in
                 own = share(settings, number)
                 configure_logs(own, number)
                 siblings = WorkerMetrics(Path(folder), number, settings.workers)
-                # however many the file may say by now: these are the processes that there are
-                reread = lambda: share(load().model_copy(update={"workers": settings.workers}), number)  # noqa: E731
-                _run(serve(own, reread, siblings=siblings, alive=alive))
+
+                def reread() -> GatewayConfig:
+                    found = load()
+                    # however many the file may say by now: these are the processes that there are, and their port
+                    changes: dict[str, object] = {"workers": settings.workers}
+                    if not found.port:
+                        changes["listen"] = settings.listen
+                    return share(found.model_copy(update=changes), number)
+
+                _run(serve(own, reread, siblings=siblings, alive=alive, worker=number))
             except (IcwsError, OSError) as error:
-                _complain(error)
+                _complain(error, settings)
                 return UNUSABLE
             return 0
 
         return Supervisor(settings.workers, work).run()
 
 
-def _complain(error: IcwsError | OSError) -> None:
-    typer.echo(f"icws gateway: {error.message if isinstance(error, IcwsError) else error}", err=True)
+def _complain(error: IcwsError | OSError, settings: GatewayConfig | None) -> None:
+    words = error.message if isinstance(error, IcwsError) else str(error)
+    if isinstance(error, OSError) and settings is not None and not error.filename:
+        # the resolver's errors have words of their own; those of the system's calls have a number
+        why = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+        words = f"listen: {settings.listen} cannot be listened on: {why}"
+    typer.echo(f"icws gateway: {words}", err=True)
 
 
 async def serve(
@@ -118,6 +149,7 @@ async def serve(
     *,
     siblings: WorkerMetrics | None = None,
     alive: int | None = None,
+    worker: int | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains and stops; a second signal skips the draining.
 
@@ -126,6 +158,7 @@ async def serve(
         load: reads them anew, on SIGHUP.
         siblings: the figures of processes that share the port, if there are others.
         alive: a descriptor that becomes readable when whoever watches over this process is gone; ends it, too.
+        worker: number of this process among several, for its log.
 
     Raises:
         IcwsError: the identity or the TLS files cannot be used.
@@ -148,7 +181,7 @@ async def serve(
     try:
         await gateway_.start()
         while await signals.get() == signal.SIGHUP:
-            _reload(gateway_, load)
+            _reload(gateway_, load, worker)
         await _drain(gateway_, signals)
     finally:
         await gateway_.stop()
@@ -163,11 +196,19 @@ async def _drain(gateway_: Gateway, signals: asyncio.Queue[int]) -> None:
     await asyncio.gather(draining, hurry, return_exceptions=True)
 
 
-def _reload(gateway_: Gateway, load: Callable[[], GatewayConfig]) -> None:
+def _reload(gateway_: Gateway, load: Callable[[], GatewayConfig], worker: int | None) -> None:
     try:
-        gateway_.reload(load())
+        found = load()
+    except IcwsError as error:
+        gateway_.metrics.reloads.labels("failed").inc()
+        logger().error("settings were not reloaded", why=error.message)
+        return
+    try:
+        gateway_.reload(found)
     except IcwsError as error:
         logger().error("settings were not reloaded", why=error.message)
+        return
+    configure_logs(gateway_.config, worker)
 
 
 def _assignments(texts: list[str]) -> dict[str, str]:
@@ -175,7 +216,7 @@ def _assignments(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise MisuseError("--set takes NAME=VALUE", received=text)
+            raise MisuseError(f"--set takes NAME=VALUE, and was given {text!r}", received=text)
         values[name.strip()] = value.strip()
     return values
 

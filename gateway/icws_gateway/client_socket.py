@@ -19,11 +19,13 @@ from websockets.server import ServerProtocol
 
 from icws_secure.wire.close_codes import CloseCode
 
-from .admission import FrameBudget
+from .admission import FrameBudget, is_trusted
 from .config import GatewayConfig
+from .descriptors import Descriptors
 from .metrics import GatewayMetrics
 from .outbox import Outbox, QueueBudget
 from .refusal import ClientRefused
+from .tls_door import TlsDoor
 
 __all__ = ["ClientSocket", "SocketHub"]
 
@@ -37,42 +39,60 @@ class SocketHub:
     Args:
         config: bounds and timeouts; replaced on reload.
         metrics: counts.
+        descriptors: how many sockets there may be, whatever the settings say.
     """
 
-    def __init__(self, config: GatewayConfig, metrics: GatewayMetrics) -> None:
+    def __init__(self, config: GatewayConfig, metrics: GatewayMetrics, descriptors: Descriptors | None = None) -> None:
         self.config = config
         self.metrics = metrics
         self.queues = QueueBudget(config)
         self.sockets: set[ClientSocket] = set()
+        self.doors: set[TlsDoor] = set()
+        self._descriptors = descriptors if descriptors is not None else Descriptors.divided(config)
         self._peers: Counter[str] = Counter()
 
     def apply(self, config: GatewayConfig) -> None:
         """Takes over changed bounds."""
         self.config = self.queues.config = config
 
-    def enter(self, socket: ClientSocket, peer: str) -> bool:
+    def enter(self, socket: ClientSocket | TlsDoor, peer: str) -> bool:
         """Counts a TCP connection before anything was read from it. False: there are too many, drop it."""
-        config = self.config
-        # [ICWS-GWY-018] those within the spare go on to be refused with a code
-        if len(self.sockets) >= config.max_connections + config.max_waiting_sockets:
-            self.metrics.limits.labels("sockets").inc()
+        limit = self._crossed(peer)
+        # [ICWS-GWY-018]
+        if limit is not None:
+            self.metrics.limits.labels(limit).inc()
             return False
-        # a trusted proxy has many clients behind one address; they are counted when the request tells them apart
-        most = config.max_connections_per_address + config.max_waiting_sockets
-        if not config.trusted_proxies and self._peers[peer] >= most:
-            self.metrics.limits.labels("address_sockets").inc()
-            return False
-        self.sockets.add(socket)
+        self._place(socket).add(socket)
         self._peers[peer] += 1
         return True
 
-    def leave(self, socket: ClientSocket, peer: str) -> None:
-        """The TCP connection is gone."""
-        if socket in self.sockets:
-            self.sockets.discard(socket)
+    def leave(self, socket: ClientSocket | TlsDoor, peer: str) -> None:
+        """The TCP connection is gone, or through the door."""
+        place = self._place(socket)
+        if socket in place:
+            place.discard(socket)
             self._peers[peer] -= 1
             if not self._peers[peer]:
                 del self._peers[peer]
+
+    def _crossed(self, peer: str) -> str | None:
+        config, count = self.config, len(self.sockets) + len(self.doors)
+        if count >= self._descriptors.sockets:
+            return "descriptors"
+        # those within the spare go on to be refused with a code
+        if count >= config.max_connections + config.max_waiting_sockets:
+            return "sockets"
+        most = config.max_connections_per_address + config.max_waiting_sockets
+        if self._peers[peer] >= most and not self._is_proxy(peer):
+            return "address_sockets"
+        return None
+
+    def _is_proxy(self, peer: str) -> bool:
+        # a trusted proxy has many clients behind one address; they are counted when the request tells them apart
+        return is_trusted(peer, self.config.proxy_networks)
+
+    def _place(self, socket: ClientSocket | TlsDoor) -> set[Any]:
+        return self.doors if isinstance(socket, TlsDoor) else self.sockets
 
     async def watch(self) -> None:
         """Pings silent clients and closes those that stay silent. Runs until it is cancelled."""

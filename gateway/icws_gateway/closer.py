@@ -16,6 +16,7 @@ from icws_secure.sign.request import sign_call
 from icws_secure.wire.http import CallRejected
 from icws_secure.wire.interface import CloseArgument, encode_close_argument
 
+from .config import GatewayConfig
 from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
 from .open_check import OpenedSession
@@ -45,6 +46,10 @@ class Closer:
         self._metrics = metrics
         self._waiting: deque[OpenedSession] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over the changed bound."""
+        self._most_waiting = config.closes_waiting
 
     def close(self, session: OpenedSession) -> None:
         """Tells the canister that a client left, some time soon."""

@@ -7,15 +7,17 @@ connection with a code of the protocol's table that says so.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from icws_secure.errors import IcwsError, MisuseError, Reason
@@ -33,12 +35,20 @@ RELOADABLE: Final = frozenset(
     {
         "canisters_allow",
         "canisters_deny",
+        "allowed_origins",
+        "trusted_proxies",
+        "metrics",
+        "status_page",
         "max_connections",
         "max_connections_per_address",
         "max_connections_per_canister",
         "max_waiting_sockets",
         "max_addresses",
         "max_canisters",
+        "open_timeout_seconds",
+        "close_timeout_seconds",
+        "ping_interval_seconds",
+        "ping_timeout_seconds",
         "opens_per_second_per_address",
         "open_burst_per_address",
         "messages_per_second_per_client",
@@ -49,6 +59,13 @@ RELOADABLE: Final = frozenset(
         "message_burst_per_address",
         "bytes_per_second_per_address",
         "byte_burst_per_address",
+        "calls_in_flight",
+        "calls_in_flight_per_canister",
+        "calls_in_flight_per_client",
+        "closes_waiting",
+        "polls_in_flight",
+        "heads_in_flight",
+        "heads_in_flight_per_canister",
         "queue_frames",
         "queue_bytes",
         "queue_total_bytes",
@@ -89,7 +106,9 @@ class GatewayConfig(BaseSettings):
     # --- who may come in ---
     canisters_allow: Names = Field((), description="Canisters that are served; empty: any that is not denied.")
     canisters_deny: Names = Field((), description="Canisters that are never served.")
-    allowed_origins: Names = Field((), description="Origins of browsers that may connect; empty: any.")
+    allowed_origins: Names = Field(
+        (), description="Origins that may connect, as browsers tell them; empty: any, or none told."
+    )
     trusted_proxies: Names = Field((), description="Networks whose X-Forwarded-For header is believed.")
 
     # --- TLS and operation ---
@@ -155,6 +174,10 @@ class GatewayConfig(BaseSettings):
         600, description="When an endpoint that was missing (404, 405) is tried again."
     )
 
+    ic_silence_seconds: Seconds = Field(
+        30, description="Without any answer of the IC for so long, /ready says that new clients are not welcome."
+    )
+
     # --- polls ---
     poll_interval_ms: Millis = Field(100, description="Between polls of an active canister's queue.")
     poll_idle_interval_ms: Millis = Field(400, description="Between polls of a canister that has nothing to say.")
@@ -200,12 +223,14 @@ class GatewayConfig(BaseSettings):
         for variable in os.environ:
             name = variable.removeprefix(ENV_PREFIX).lower()
             if variable.startswith(ENV_PREFIX) and name not in cls.model_fields:
-                raise MisuseError("the environment names an unknown setting", variable=variable)
-        values = {**_read_toml(file), **EnvSettingsSource(cls)(), **given}
+                words = f"the environment names an unknown setting: {variable}{_meant(name)}"
+                raise MisuseError(words, variable=variable)
+        layers = (("flag", given), ("environment", EnvSettingsSource(cls)()), (str(file), _read_toml(file)))
+        values = {name: value for _, layer in reversed(layers) for name, value in layer.items()}
         try:
             return cls(**values)
         except ValidationError as error:
-            words = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+            words = "; ".join(_complaint(found, layers) for found in error.errors())
             raise MisuseError(f"settings are not acceptable: {words}", reason=Reason.INVALID_ARGUMENT) from error
 
     @field_validator("canisters_allow", "canisters_deny", "allowed_origins", "trusted_proxies", mode="before")
@@ -249,7 +274,7 @@ class GatewayConfig(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> GatewayConfig:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together")
+            raise ValueError("tls_certificate and tls_key: one is set and the other is not")
         if self.max_open_frame_bytes > self.max_frame_bytes:
             raise ValueError("max_open_frame_bytes exceeds max_frame_bytes")
         return self
@@ -284,6 +309,28 @@ class GatewayConfig(BaseSettings):
         """These settings with the reloadable ones of ``other``."""
         return self.model_copy(update={name: getattr(other, name) for name in RELOADABLE})
 
+    def needing_restart(self, other: GatewayConfig) -> list[str]:
+        """Names of settings that are others in ``other`` and that a reload does not put into effect."""
+        names = (name for name in type(self).model_fields if name not in RELOADABLE)
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+def _complaint(found: ErrorDetails, layers: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """What is wrong with one setting, and where it was set."""
+    words = found["msg"].removeprefix("Value error, ")
+    if not found["loc"]:
+        return words
+    name = str(found["loc"][0])
+    place = next((place for place, layer in layers if name in layer), "default")
+    if found["type"] == "extra_forbidden":
+        words = f"there is no such setting{_meant(name)}"
+    return f"{'.'.join(map(str, found['loc']))} ({place}): {words[:1].lower()}{words[1:]}"
+
+
+def _meant(name: str) -> str:
+    close = difflib.get_close_matches(name, GatewayConfig.model_fields, 1)
+    return f"; {close[0]} was meant?" if close else ""
+
 
 def _read_toml(file: Path | None) -> dict[str, Any]:
     if file is None:
@@ -292,6 +339,7 @@ def _read_toml(file: Path | None) -> dict[str, Any]:
         with file.open("rb") as stream:
             return tomllib.load(stream)
     except OSError as error:
-        raise MisuseError("the settings file cannot be read", file=str(file)) from error
+        words = f"the settings file cannot be read: {file}: {error.strerror}"
+        raise MisuseError(words, file=str(file)) from error
     except ValueError as error:  # TOML and UTF-8 errors
-        raise MisuseError(f"the settings file is not TOML: {error}", file=str(file)) from error
+        raise MisuseError(f"the settings file is not TOML: {file}: {error}", file=str(file)) from error

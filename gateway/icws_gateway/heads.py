@@ -65,6 +65,11 @@ class HeadRelay:
         self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[Principal] = Counter()
 
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over changed bounds."""
+        self._most = config.heads_in_flight
+        self._most_of_canister = config.heads_in_flight_per_canister
+
     async def run(self) -> None:
         """Relays until it is cancelled."""
         # [ICWS-GWY-017]

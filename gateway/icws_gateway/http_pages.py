@@ -63,6 +63,10 @@ async def plain_page(gateway: PageSource, request: Request, peer: str) -> Respon
         return _page(HTTPStatus.NOT_FOUND, b"not here\n")
     if "websocket" not in request.headers.get("Upgrade", "").lower():
         return _page(HTTPStatus.UPGRADE_REQUIRED, b"this is an IC WebSocket gateway\n")
+    allowed = gateway.config.allowed_origins
+    origins = request.headers.get_all("Origin")
+    if allowed and (len(origins) != 1 or origins[0] not in allowed):
+        return _page(HTTPStatus.FORBIDDEN, b"this origin may not connect here\n")
     return None
 
 

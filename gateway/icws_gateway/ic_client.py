@@ -37,6 +37,7 @@ from icws_secure.wire.http import (
 from icws_secure.wire.principal import Principal
 
 from .config import GatewayConfig
+from .descriptors import Descriptors
 from .endpoints import EndpointVersions
 from .metrics import GatewayMetrics
 
@@ -56,6 +57,10 @@ class IcClient:
         config: its URL, timeouts and bounds.
         identity: who polls.
         metrics: failures are counted there.
+
+    Attributes:
+        answered_at: when the IC last answered with anything but a failure of its own, seconds of the monotonic clock;
+            None before the first time.
     """
 
     def __init__(self, config: GatewayConfig, identity: Identity, metrics: GatewayMetrics) -> None:
@@ -64,11 +69,12 @@ class IcClient:
         self._metrics = metrics
         self._call_timeout = config.call_timeout_seconds
         self._poll_timeout = config.poll_timeout_seconds
-        self._most_connections = config.calls_in_flight + config.polls_in_flight
+        self._most_connections = Descriptors.divided(config).ic_connections
         self._calls = EndpointVersions((4, 3, 2), config.endpoint_reprobe_seconds)
         self._queries = EndpointVersions((3, 2), config.endpoint_reprobe_seconds)
         self._reads = EndpointVersions((3, 2), config.endpoint_reprobe_seconds)
         self._session: aiohttp.ClientSession | None = None
+        self.answered_at: float | None = None
 
     async def start(self) -> None:
         """Makes the HTTP client, in the running loop."""
@@ -194,6 +200,8 @@ class IcClient:
                     answer += await response.content.read(_MAX_BODY + 1 - len(answer))
                 if len(answer) > _MAX_BODY:
                     raise TransportError("the answer is too large", reason=Reason.TOO_LARGE)
+                if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self.answered_at = time.monotonic()
                 return response.status, answer
         except TimeoutError as error:
             raise TransportError("no answer in time", reason=Reason.CONNECTION_FAILED, detail="timeout") from error

@@ -12,7 +12,7 @@ from icws_secure.errors import IcwsError, MisuseError
 from icws_secure.sign.identity import Ed25519Identity, Identity
 from icws_secure.sign.pem import identity_from_pem, identity_to_pem
 
-__all__ = ["load_or_create_identity"]
+__all__ = ["check_identity", "load_or_create_identity"]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -30,7 +30,23 @@ def load_or_create_identity(path: Path) -> Identity:
             _create(path)
             return _load(path)
     except OSError as error:
-        raise MisuseError(f"the identity file cannot be used: {error.strerror}", file=str(path)) from error
+        raise MisuseError(f"identity: {path} cannot be used: {error.strerror}", file=str(path)) from error
+
+
+def check_identity(path: Path) -> None:
+    """Whether :func:`load_or_create_identity` could use the file as it is. Creates nothing.
+
+    Raises:
+        MisuseError: it could not.
+    """
+    try:
+        _load(path)
+    except FileNotFoundError:
+        place = next(parent for parent in path.absolute().parents if parent.exists())
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise MisuseError(f"identity: {path} cannot be made: {place} is not writable", file=str(path)) from None
+    except OSError as error:
+        raise MisuseError(f"identity: {path} cannot be used: {error.strerror}", file=str(path)) from error
 
 
 def _load(path: Path) -> Identity:
@@ -39,13 +55,14 @@ def _load(path: Path) -> Identity:
         # [ICWS-GWY-015] a key that others could read is not used, whoever made the file
         if os.name == "posix" and mode & _OTHERS:
             raise MisuseError(
-                "the identity file must be readable by its owner only", file=str(path), mode=oct(stat.S_IMODE(mode))
+                f"identity: {path} may be read by others than its owner (mode {stat.S_IMODE(mode):o}); chmod 600 it",
+                file=str(path),
             )
         data = stream.read(1 << 16)
     try:
         return identity_from_pem(data)
     except IcwsError as error:
-        raise MisuseError("the identity file holds no key that can be used", file=str(path)) from error
+        raise MisuseError(f"identity: {path} holds no key that can be used", file=str(path)) from error
 
 
 def _create(path: Path) -> None:

@@ -60,6 +60,11 @@ class GatewayMetrics:
         self.heads = counter("heads_total", "Certified heads relayed, by outcome.", "outcome")
         self.ws_closes = counter("ws_closes_total", "ws_close calls of the gateway, by outcome.", "outcome")
         self.internal_errors = counter("internal_errors_total", "Mistakes of the gateway itself; always worth a look.")
+        self.ic_up = gauge("ic_up", "1 while the IC answers; without it /ready is 503.")
+        self.reloads = counter("reloads_total", "Readings of the settings after SIGHUP, by outcome.", "outcome")
+        self.certificate_expiry = gauge(
+            "tls_certificate_expiry_timestamp_seconds", "End of the TLS certificate, seconds since 1970; 0 without TLS."
+        )
         self.tasks = gauge("tasks", "Tasks of the event loop, counted when the page is made.")
         self.draining = gauge("draining", "1 while the gateway shuts down.")
         ProcessCollector(registry=registry)

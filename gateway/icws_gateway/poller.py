@@ -29,6 +29,7 @@ from .queue_cursor import CursorConflict, QueueCursor
 from .refusal import ClientRefused
 from .reply_check import CheckedReply, PollRefused, QueuedMessage, ReplicaFault, ReplyChecker
 from .restart_probe import ProbeVerdict, RestartProbe
+from .slots import Slots
 
 __all__ = ["CanisterPoller", "PollProgress"]
 
@@ -78,7 +79,7 @@ class CanisterPoller:
         directory: Directory,
         config: GatewayConfig,
         metrics: GatewayMetrics,
-        slots: asyncio.Semaphore,
+        slots: Slots,
         signatures: Callable[[], NodeSignatures | None],
         certificates: Callable[[], CertificateVerifier | None],
         refuse: Callable[[Principal, ClientRefused], None],

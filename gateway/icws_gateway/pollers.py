@@ -14,6 +14,7 @@ from .metrics import GatewayMetrics
 from .node_keys import NodeSignatures
 from .poller import CanisterPoller, PollProgress
 from .refusal import ClientRefused
+from .slots import Slots
 
 __all__ = ["Pollers"]
 
@@ -41,11 +42,16 @@ class Pollers:
         self._directory = directory
         self._config = config
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(config.polls_in_flight)
+        self._slots = Slots(config.polls_in_flight)
         self._pollers: dict[Principal, CanisterPoller] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self.signatures: NodeSignatures | None = None
         self.certificates: CertificateVerifier | None = None
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over the changed bound of polls in total."""
+        self._config = config
+        self._slots.change(config.polls_in_flight)
 
     def ensure(self, canister: Principal) -> None:
         """Starts to poll a canister, if that is not under way. A queue is read from its start: the canister may have

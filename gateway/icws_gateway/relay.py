@@ -18,6 +18,7 @@ from .config import GatewayConfig
 from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
 from .receipts import CallFailed, CallOutcome, outcome_name
+from .slots import Slots
 
 __all__ = ["CallRelay"]
 
@@ -31,7 +32,7 @@ class _CanisterSlots:
     __slots__ = ("semaphore", "users")
 
     def __init__(self, limit: int) -> None:
-        self.semaphore = asyncio.Semaphore(limit)
+        self.semaphore = Slots(limit)
         self.users = 0
 
 
@@ -49,8 +50,15 @@ class CallRelay:
         self._metrics = metrics
         self._retry_seconds = config.call_retry_seconds
         self._per_canister = config.calls_in_flight_per_canister
-        self._total = asyncio.Semaphore(config.calls_in_flight)
+        self._total = Slots(config.calls_in_flight)
         self._canisters: dict[Principal, _CanisterSlots] = {}
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over changed bounds."""
+        self._per_canister = config.calls_in_flight_per_canister
+        self._total.change(config.calls_in_flight)
+        for slots in self._canisters.values():
+            slots.semaphore.change(self._per_canister)
 
     async def submit(self, canister: Principal, body: bytes, expires_ns: int) -> CallOutcome:
         """Relays one call and says how it ended. Waits for its turn first.

@@ -11,9 +11,9 @@ from typing import Any, Final
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import Subprotocol
 
-from icws_secure.errors import IcwsError
+from icws_secure.errors import MisuseError
 from icws_secure.sign.identity import Identity
 from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.root_key import MAINNET_ROOT_KEY, RootKey
@@ -26,10 +26,12 @@ from .client_socket import ClientSocket, SocketHub
 from .closer import Closer
 from .config import GatewayConfig
 from .connection import ClientConnection
+from .descriptors import Descriptors
 from .directory import Directory
 from .heads import HeadRelay
 from .http_pages import plain_page
 from .ic_client import IcClient
+from .ic_watch import IcWatch
 from .identity_file import load_or_create_identity
 from .logs import logger
 from .metrics import GatewayMetrics
@@ -39,14 +41,14 @@ from .refusal import ClientRefused
 from .relay import CallRelay
 from .services import Services
 from .status_page import StatusPage
-from .tls import reload_certificate, server_context
+from .tls import certificate_expiry, reload_certificate, server_context
+from .tls_door import TlsDoor
 from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
 
 __all__ = ["Gateway", "serve_gateway"]
 
 _READ_QUEUE: Final = (4, 2)  # frames of one client that wait to be read, high and low water
-_RETRY: Final = 2.0  # seconds between attempts to learn the root key of a local replica
 _HOLD: Final = 0.05  # seconds between looks at who is left while draining
 
 
@@ -70,7 +72,9 @@ class Gateway:
         self._identity = identity if identity is not None else load_or_create_identity(config.identity)
         self._tls = server_context(config)
         self.metrics = GatewayMetrics()
-        self._hub = SocketHub(config, self.metrics)
+        self.metrics.certificate_expiry.set(certificate_expiry(config))
+        descriptors = Descriptors.divided(config)
+        self._hub = SocketHub(config, self.metrics, descriptors)
         self._ic = IcClient(config, self._identity, self.metrics)
         directory = Directory()
         self._services = Services(
@@ -87,11 +91,15 @@ class Gateway:
         self._server: Server | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.Task[Any]] = set()
-        self._ic_seen = False
+        self._heads: HeadRelay | None = None
+        self._forgotten = 0  # certificates that the cache has dropped, as counted last
         self._log = logger()
         root_key = configured_root_key(config)
         if root_key is not None:
             self._trust(root_key)
+        self._watch = IcWatch(self._ic, config, self.metrics, self._trust if root_key is None else None)
+        if descriptors.sockets < config.max_connections + config.max_waiting_sockets:
+            self._log.warning("the system allows fewer open files than max_connections needs", most=descriptors.sockets)
 
     @property
     def principal(self) -> Principal:
@@ -120,7 +128,7 @@ class Gateway:
     @property
     def is_ready(self) -> bool:
         """Whether new clients are welcome: the IC answered, and no shutdown is under way."""
-        return self._server is not None and self._ic_seen and not self._services.draining
+        return self._server is not None and self._watch.is_up and not self._services.draining
 
     async def start(self) -> None:
         """Begins to serve, in the running loop.
@@ -133,16 +141,14 @@ class Gateway:
         if self._siblings is not None:
             await self._siblings.start(self._own_figures)
 
-        def connection(*args: Any, **options: Any) -> ClientSocket:
-            return ClientSocket(*args, hub=self._hub, **options)
+        def connection(*args: Any, **options: Any) -> ClientSocket | TlsDoor:
+            socket = ClientSocket(*args, hub=self._hub, **options)
+            return socket if self._tls is None else TlsDoor(socket, self._hub, self._tls)
 
         self._server = await serve(
             self._serve_client,
             config.host,
             config.port,
-            ssl=self._tls,
-            ssl_handshake_timeout=config.handshake_timeout_seconds if self._tls is not None else None,
-            origins=[Origin(origin) for origin in config.allowed_origins] or None,
             select_subprotocol=_select_subprotocol,
             compression=None,
             process_request=self._answer_plain_request,
@@ -157,9 +163,9 @@ class Gateway:
             backlog=1_024,
         )
         self._spawn(self._hub.watch())
-        self._spawn(self._learn_ic())
+        self._spawn(self._watch.run())
         if config.head_interval_seconds:
-            heads = HeadRelay(
+            self._heads = HeadRelay(
                 self.principal,
                 self._ic,
                 self._services.directory,
@@ -167,7 +173,7 @@ class Gateway:
                 self.metrics,
                 lambda: self._services.pollers.signatures,
             )
-            self._spawn(heads.run())
+            self._spawn(self._heads.run())
         self._log.info("listening", url=self.url, principal=self.principal.to_text(), ic=config.ic_url)
 
     async def drain(self) -> None:
@@ -203,6 +209,8 @@ class Gateway:
                 client.cancel()
             for socket in tuple(self._hub.sockets):
                 socket.transport.abort()
+            for door in tuple(self._hub.doors):
+                door.abort()
             await self._server.wait_closed()
         # [ICWS-GWY-022]
         await services.closer.finish(config.close_timeout_seconds)
@@ -213,7 +221,8 @@ class Gateway:
         await self._ic.stop()
         if self._siblings is not None:
             await self._siblings.stop()
-        self._log.info("stopped")
+        if self._server is not None:
+            self._log.info("stopped")
 
     def reload(self, config: GatewayConfig) -> None:
         """Puts the reloadable settings of ``config`` into effect and reads the TLS files again.
@@ -221,11 +230,22 @@ class Gateway:
         Raises:
             MisuseError: the TLS files cannot be used; nothing is changed then.
         """
-        if self._tls is not None:
-            reload_certificate(self._tls, self._config)
-        self._config = self._services.config = self._config.reloaded(config)
-        self._hub.apply(self._config)
-        self._services.admission.apply(self._config)
+        services = self._services
+        try:
+            if self._tls is not None:
+                reload_certificate(self._tls, self._config)
+                self.metrics.certificate_expiry.set(certificate_expiry(self._config))
+        except MisuseError:
+            self.metrics.reloads.labels("failed").inc()
+            raise
+        waiting = self._config.needing_restart(config)
+        self._config = services.config = self._config.reloaded(config)
+        for part in (self._hub, services.admission, services.relay, services.pollers, services.closer, self._heads):
+            if part is not None:
+                part.apply(self._config)
+        self.metrics.reloads.labels("done").inc()
+        if waiting:
+            self._log.warning("some changes need a restart", settings=waiting)
         self._log.info("reloaded")
 
     async def _serve_client(self, connection: ServerConnection) -> None:
@@ -283,23 +303,16 @@ class Gateway:
 
     def _own_figures(self) -> bytes:
         self.metrics.tasks.set(len(asyncio.all_tasks()))
+        certificates = self._services.certificates
+        if certificates is not None:
+            # [ICWS-GWY-018]
+            self.metrics.limits.labels("certificate_cache").inc(certificates.forgotten - self._forgotten)
+            self._forgotten = certificates.forgotten
         return self.metrics.render()
 
     async def _answer_plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         peer = connection.remote_address
         return await plain_page(self, request, peer[0] if isinstance(peer, tuple) else "")
-
-    async def _learn_ic(self) -> None:
-        """Finds out whether the IC is there, and the root key of one that is not configured."""
-        while not self._ic_seen:
-            try:
-                status = await self._ic.status()
-                if self._services.certificates is None and status.root_key is not None:
-                    self._trust(RootKey.from_der(status.root_key))
-                self._ic_seen = True
-            except IcwsError as error:
-                self._log.warning("the IC does not answer yet", why=error.message)
-                await asyncio.sleep(_RETRY)
 
     def _trust(self, root_key: RootKey) -> None:
         config = self._config

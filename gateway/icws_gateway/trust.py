@@ -41,10 +41,10 @@ def _from_file(path: Path) -> RootKey:
             data = base64.b64decode(b"".join(data.splitlines()[1:-1]), validate=True)
         elif data.isascii():
             data = bytes.fromhex(data.decode("ascii"))
+        return RootKey(data) if len(data) == _RAW_BYTES else RootKey.from_der(data)
     except OSError as error:
-        raise MisuseError("the root key file cannot be read", file=str(path)) from error
-    except ValueError as error:
+        raise MisuseError(f"root_key: {path} cannot be read: {error.strerror}", file=str(path)) from error
+    except (ValueError, MisuseError) as error:
         raise MisuseError(
-            "the root key file is neither PEM, nor hex, nor DER", reason=Reason.BAD_PUBLIC_KEY, file=str(path)
+            f"root_key: {path} holds no key in PEM, hex or DER", reason=Reason.BAD_PUBLIC_KEY, file=str(path)
         ) from error
-    return RootKey(data) if len(data) == _RAW_BYTES else RootKey.from_der(data)

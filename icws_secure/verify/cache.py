@@ -20,13 +20,17 @@ class BoundedCache(Generic[Key, Value]):
     Args:
         max_entries: number of values; 0 keeps nothing.
         max_bytes: sum of the weights given to :meth:`put`.
+
+    Attributes:
+        dropped: how many values had to make room for others.
     """
 
-    __slots__ = ("_entries", "_max_bytes", "_max_entries")
+    __slots__ = ("_entries", "_max_bytes", "_max_entries", "dropped")
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self.dropped = 0
         # In order of use, the latest last.
         self._entries: dict[Key, tuple[Value, int]] = {}
 
@@ -50,6 +54,7 @@ class BoundedCache(Generic[Key, Value]):
                 break
             self._entries.pop(old, None)
             excess -= entry[1]
+            self.dropped += 1
 
     def __len__(self) -> int:
         return len(self._entries)

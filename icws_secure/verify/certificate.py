@@ -239,6 +239,11 @@ class CertificateVerifier:
             cache_entries, CERTIFICATE_CACHE_BYTES
         )
 
+    @property
+    def forgotten(self) -> int:
+        """How many verified certificates and delegations had to make room for others in the caches."""
+        return self._certificates.dropped + self._delegations.dropped
+
     def verify(
         self,
         certificate: bytes,

@@ -52,10 +52,30 @@ def test_error_names_the_key(tmp_path, text, named):
         GatewayConfig.load(file)
 
 
+def test_error_says_where_a_setting_came_from_and_what_was_meant(tmp_path, monkeypatch):
+    file = tmp_path / "gateway.toml"
+    file.write_text("max_conections = 1\nlisten = 'x'\n")
+    monkeypatch.setenv("ICWS_GATEWAY_WORKERS", "0")
+    with pytest.raises(MisuseError) as caught:
+        GatewayConfig.load(file, {"log_level": "loud"})
+    words = caught.value.message
+    assert f"max_conections ({file}): there is no such setting; max_connections was meant?" in words
+    assert f"listen ({file}): not of the form host:port" in words
+    assert "workers (environment): input should be greater" in words
+    assert "log_level (flag): input should be 'debug', 'info'" in words
+    assert "Value error" not in words
+
+
 def test_unknown_variable_is_an_error(monkeypatch):
     monkeypatch.setenv("ICWS_GATEWAY_MAX_CONECTIONS", "1")
     with pytest.raises(MisuseError, match="MAX_CONECTIONS"):
         GatewayConfig.load()
+
+
+def test_what_a_reload_cannot_change_is_named():
+    config = GatewayConfig()
+    assert config.needing_restart(GatewayConfig(max_connections=7, allowed_origins=("https://a",))) == []
+    assert config.needing_restart(GatewayConfig(listen="[::]:1", workers=2, max_canisters=1)) == ["listen", "workers"]
 
 
 def test_missing_file_is_an_error(tmp_path):

@@ -7,9 +7,10 @@ import os
 import stat
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from icws_gateway.config import GatewayConfig
-from icws_gateway.identity_file import load_or_create_identity
+from icws_gateway.identity_file import check_identity, load_or_create_identity
 from icws_gateway.tls import reload_certificate, server_context
 from icws_gateway.trust import configured_root_key
 from icws_secure.errors import MisuseError
@@ -94,6 +95,50 @@ def test_bad_tls_files_are_refused_and_leave_a_working_context(tmp_path, write_c
         reload_certificate(context, config)
     with pytest.raises(MisuseError):
         server_context(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("no chain", r"tls_certificate: .*chain\.pem cannot be read: No such file"),
+        ("no key", r"tls_key: .*key\.pem cannot be read: No such file"),
+        ("garbage chain", r"tls_certificate: .* holds no certificate in PEM"),
+        ("garbage key", r"tls_key: .* holds no private key in PEM"),
+        ("key of another", r"tls_key: .* does not belong to the certificate in"),
+        ("encrypted key", r"tls_key: the key is encrypted"),
+    ],
+)
+def test_error_about_tls_files_says_which_and_why(tmp_path, write_certificate, change, words):
+    chain, key = write_certificate(tmp_path, "first")
+    match change:
+        case "no chain":
+            chain = tmp_path / "no" / "chain.pem"
+        case "no key":
+            key = tmp_path / "no" / "key.pem"
+        case "garbage chain":
+            chain.write_text("garbage")
+        case "garbage key":
+            key.write_text("garbage")
+        case "key of another":
+            (tmp_path / "other").mkdir()
+            key = write_certificate(tmp_path / "other", "other")[1]
+        case "encrypted key":
+            loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+            how = serialization.BestAvailableEncryption(b"password")
+            form = serialization.PrivateFormat.PKCS8
+            key.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, form, how))
+    with pytest.raises(MisuseError, match=words):
+        server_context(GatewayConfig(tls_certificate=chain, tls_key=key))
+
+
+def test_check_of_a_key_file_makes_none(tmp_path):
+    check_identity(tmp_path / "new" / "gateway.pem")
+    assert list(tmp_path.iterdir()) == []
+    load_or_create_identity(tmp_path / "gateway.pem")
+    check_identity(tmp_path / "gateway.pem")
+    (tmp_path / "gateway.pem").chmod(0o644)
+    with pytest.raises(MisuseError, match="chmod 600"):
+        check_identity(tmp_path / "gateway.pem")
 
 
 def test_without_tls_files_there_is_no_context():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,11 +68,12 @@ BOUNDS = {
     "polls_in_flight": ("waits", "polls", "test_polls_in_total_wait_for_their_turn"),
     "heads_in_flight": ("limits", "heads", "test_questions_for_heads_are_bounded"),
     "heads_in_flight_per_canister": ("limits", "canister_heads", "test_questions_for_heads_are_bounded"),
-    "certificate_cache_entries": (None, None, "test_certificates_that_are_remembered_are_bounded"),
+    "certificate_cache_entries": ("limits", "certificate_cache", "test_certificates_that_are_remembered_are_bounded"),
     "node_key_cache_entries": ("limits", "node_key_cache", "test_node_keys_that_are_remembered_are_bounded"),
     "queue_frames": ("limits", "queue_frames", "test_client_that_does_not_read"),
     "queue_bytes": ("limits", "queue_bytes", "test_client_that_does_not_read"),
     "queue_total_bytes": ("limits", "queue_total_bytes", "test_client_that_does_not_read"),
+    "ic_silence_seconds": ("ic_up", None, "test_gateway_is_not_ready_while_the_ic_is_silent"),
     "drain_seconds": ("draining", None, "test_drain_takes_a_bounded_time"),
 }
 """Setting: metric, its label's value, and the test that crosses the bound."""
@@ -247,13 +249,21 @@ async def test_questions_for_heads_are_bounded(ic, make_gateway, connect_peer, e
     assert len(asked) == 1
 
 
-def test_certificates_that_are_remembered_are_bounded(gateway_identity):
-    from icws_gateway import Gateway
-
-    gateway = Gateway(GatewayConfig(certificate_cache_entries=7), gateway_identity)
+async def test_certificates_that_are_remembered_are_bounded(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway(certificate_cache_entries=2)
     certificates = gateway._services.certificates
-    assert certificates is not None
-    assert certificates._certificates._max_entries == 7
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+    for number in range(3):
+        await ic.push(peer.canister, (peer.key, b"news %d" % number))
+        await eventually(lambda n=number: b"news %d" % n in peer.contents)
+    for _, _, certificate, *_ in peer.deliveries:
+        certificates.verify(certificate, now=time.time_ns(), canister_id=peer.canister)
+    await gateway.figures()
+    # of four certificates two are left; the subnet's one delegation was never dropped
+    assert metric(gateway, "limits_total", limit="certificate_cache") == 2
+    await gateway.figures()
+    assert metric(gateway, "limits_total", limit="certificate_cache") == 2
 
 
 async def test_node_keys_that_are_remembered_are_bounded(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 import sys
 
@@ -17,7 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from icws_gateway import Gateway, GatewayConfig
-from icws_gateway.cli import app
+from icws_gateway.cli import _reload, app
+from icws_gateway.logs import logger
 from icws_secure.errors import MisuseError
 from icws_secure.wire.close_codes import CloseCode
 
@@ -123,6 +125,42 @@ async def test_origins_are_checked(ic, make_gateway):
             pass
 
 
+async def test_origins_are_read_again(ic, make_gateway):
+    gateway = await make_gateway()
+    async with connect(gateway.url, origin="https://evil.example"):
+        gateway.reload(GatewayConfig(allowed_origins=("https://app.example",)))
+        for headers in ({"origin": "https://evil.example"}, {}):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(gateway.url, **headers):
+                    pass
+            assert refused.value.response.status_code == 403
+        async with connect(gateway.url, origin="https://app.example"):
+            pass
+
+
+async def test_reload_counts_and_names_what_needs_a_restart(ic, make_gateway, capsys):
+    gateway = await make_gateway()
+    gateway.reload(gateway.config.model_copy(update={"max_connections": 7, "poll_min_gap_ms": 50}))
+    assert gateway.config.max_connections == 7
+    assert gateway.config.poll_min_gap_ms != 50
+    assert "need a restart    settings=['poll_min_gap_ms']" in capsys.readouterr().out
+    assert gateway.metrics.registry.get_sample_value("icws_gateway_reloads_total", {"outcome": "done"}) == 1
+
+
+async def test_reload_changes_the_level_of_the_log(ic, make_gateway, capsys):
+    gateway = await make_gateway()
+    try:
+        _reload(gateway, lambda: gateway.config.model_copy(update={"log_level": "warning"}), None)
+        capsys.readouterr()
+        logger().info("not worth a line")
+        logger().warning("worth a line")
+        out = capsys.readouterr().out
+        assert "not worth" not in out
+        assert "worth a line" in out
+    finally:
+        structlog.reset_defaults()
+
+
 async def test_reload_changes_lists_and_limits_for_new_clients(ic, make_gateway, connect_peer):
     gateway = await make_gateway()
     canister = ic.install()
@@ -155,6 +193,14 @@ def test_check_config_says_what_is_wrong(tmp_path):
     runner = CliRunner()
     good = runner.invoke(app, ["--check-config", "--listen", "127.0.0.1:0", "--set", "max_connections=7"])
     assert (good.exit_code, good.output) == (0, "settings are fine\n")
+    bad = runner.invoke(app, ["--set", "max_conections"])
+    assert "was given 'max_conections'" in bad.output
+    for flag, value in (("--identity", tmp_path), ("--root-key", tmp_path / "no")):
+        bad = runner.invoke(app, ["--check-config", flag, str(value)])
+        assert bad.exit_code == 2, bad.output
+        assert flag.strip("-").replace("-", "_") in bad.output
+    bad = runner.invoke(app, ["--check-config", "--tls-certificate", "no.pem", "--tls-key", "no.pem"])
+    assert "tls_certificate: no.pem cannot be read: No such file or directory" in bad.output
     bad = runner.invoke(app, ["--check-config", "--set", "max_conections=7"])
     assert bad.exit_code == 2
     assert "max_conections" in bad.output
@@ -165,8 +211,21 @@ def test_check_config_says_what_is_wrong(tmp_path):
     assert "max_connections" in bad.output
 
 
-async def test_process_serves_reloads_drains_and_ends(ic, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_port_in_use_is_said_in_words(tmp_path, workers):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = ["--listen", listen, "--identity", str(tmp_path / "key.pem"), "--workers", str(workers)]
+        run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 2
+    assert f"listen: {listen} cannot be listened on: Address already in use" in run.output
+
+
+async def test_process_serves_reloads_drains_and_ends(ic, tmp_path, write_certificate):
     canister = ic.install()
+    chain, secret = write_certificate(tmp_path, "gateway")
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     settings = tmp_path / "gateway.toml"
     settings.write_text("drain_seconds = 5\n")
     process = await asyncio.create_subprocess_exec(
@@ -174,7 +233,8 @@ async def test_process_serves_reloads_drains_and_ends(ic, tmp_path):
         "-c",
         "from icws_gateway.cli import app; app()",
         *("--config", str(settings), "--ic-url", ic.url, "--listen", "127.0.0.1:0"),
-        *("--identity", str(tmp_path / "key.pem"), "--log-format", "json"),
+        *("--identity", str(tmp_path / "identity.pem"), "--log-format", "json"),
+        *("--tls-certificate", str(chain), "--tls-key", str(secret)),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -190,10 +250,13 @@ async def test_process_serves_reloads_drains_and_ends(ic, tmp_path):
 
     try:
         url = (await line_with(b"listening")).decode().split('"url": "')[1].split('"')[0]
+        settings.write_text("drain_seconds = soon\n")
+        process.send_signal(signal.SIGHUP)
+        assert b"not TOML" in await line_with(b"not reloaded")
         settings.write_text(f'drain_seconds = 1\ncanisters_deny = ["{canister.to_text()}"]\n')
         process.send_signal(signal.SIGHUP)
         await line_with(b"reloaded")
-        async with connect(url, subprotocols=["icws-secure.1"]) as socket:
+        async with connect(url, subprotocols=["icws-secure.1"], ssl=trusting) as socket:
             await socket.recv()
             process.send_signal(signal.SIGTERM)
             await line_with(b"draining")
