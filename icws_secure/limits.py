@@ -39,6 +39,7 @@ MAX_NODE_SIGNATURES: Final = 128  # of nodes on one answer; ours: subnets have u
 MAX_INGRESS_TTL_NS: Final = 330 * NS_PER_S  # 5 min and 30 s of permitted drift; ic
 MAX_OPEN_TTL_NS: Final = 90 * NS_PER_S  # expiry of a ws_open envelope; spec [R6]
 MAX_MESSAGE_TTL_NS: Final = 60 * NS_PER_S  # expiry of a ws_message envelope; spec [R16]
+STATUS_KEPT_NS: Final = 300 * NS_PER_S  # what a call answered is known for so long after its execution, at least; ic
 
 # certificates
 MAX_CERTIFICATE_AGE_NS: Final = 300 * NS_PER_S  # /time behind the clock; ic (agents)
@@ -109,6 +110,7 @@ ENDED_PER_OWNER: Final = 32  # ended ones that are still remembered; ours [R34]
 TIMER_SESSIONS: Final = 200  # in one timer run; spec [R19]
 AUDIT_SESSIONS: Final = 50  # in one ws_audit; ours
 BATCH_MESSAGES: Final = REORDER_WINDOW_MESSAGES  # in one ws_message_batch; ours
+MAX_CARRIERS: Final = 64  # calls of one message whose fate is remembered: a new one each minute for an hour; ours
 SMALL_ARGUMENT_BYTES: Final = 8 << 10  # of every argument that carries no content; ours [R35]
 
 # payload protection

@@ -84,6 +84,7 @@ class Ic:
         stories: of each state that was lost, and of the present one last.
         handles_at_once: whether calls hand over what they accepted before they answer.
         traps: whether the next handler traps.
+        is_stopped: whether every call is rejected, as those to a stopped canister are.
     """
 
     def __init__(self, config: CanisterConfig) -> None:
@@ -94,6 +95,7 @@ class Ic:
         self.lost_stories: list[Story] = []
         self.handles_at_once = True
         self.traps = False
+        self.is_stopped = False
         self._statuses: dict[bytes, tuple[int, dict[bytes, bytes]]] = {}
         self._history: list[_State] = []
         self._spoken = 0
@@ -199,10 +201,15 @@ class Ic:
         if not self.now <= content.ingress_expiry_ns <= self.now + _INGRESS_NS:
             return False
         self._block()
-        reply = self._execute(content)
-        self._statuses[content.request_id] = self.now, {b"status": b"replied", b"reply": reply}
+        self._statuses[content.request_id] = self.now, self._answer(content)
         self._remember()
         return True
+
+    def _answer(self, content: CallContent) -> dict[bytes, bytes]:
+        if self.is_stopped:
+            code = encode_unsigned(5)
+            return {b"status": b"rejected", b"reject_code": code, b"reject_message": b"stopped", b"error_code": b""}
+        return {b"status": b"replied", b"reply": self._execute(content)}
 
     def gateway_closes(self, gateway: Principal, argument: bytes) -> None:
         """``ws_close``."""

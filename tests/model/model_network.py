@@ -418,7 +418,7 @@ class Network:
     def run_well(self, done: Callable[[], bool], seconds: int) -> bool:
         """Let everybody do what they should, without delay, until ``done``; gives whether it came to that."""
         end = self.ic.now + seconds * NS_PER_S
-        self.ic.handles_at_once, self.ic.traps = True, False
+        self.ic.handles_at_once, self.ic.traps, self.ic.is_stopped = True, False, False
         for gateway in self.gateways:
             gateway.is_up = True
         while not done():

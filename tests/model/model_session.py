@@ -36,6 +36,8 @@ TROUBLE = (
     "gateway says that the client left",
     "clock jumps",
     "canister is upgraded",
+    "canister is stopped",
+    "canister is started",
     "next handler traps",
     "client crashes",
     "client will crash",
@@ -83,7 +85,7 @@ class SecureSession(RuleBasedStateMachine):
 
     @initialize(
         persist=st.booleans(),
-        timeout=st.sampled_from([None, None, 20]),
+        timeout=st.sampled_from([None, None, 20, 250, 400]),
         prompt=st.sampled_from([True] * 4 + [False]),
         lazy=st.booleans(),
     )
@@ -285,6 +287,8 @@ class SecureSession(RuleBasedStateMachine):
                 self.step(network.tick)
             case "canister is upgraded":
                 self.ic.upgrade()
+            case "canister is stopped" | "canister is started":
+                self.ic.is_stopped = what == "canister is stopped"
             case "next handler traps":
                 self.ic.traps = True
             case "client crashes" if network.can_be_restored:

@@ -134,20 +134,17 @@ Outcome = Answered[Purpose] | Missing[Purpose] | Unanswered[Purpose] | QueryAnsw
 class _Call(Generic[Purpose]):
     purpose: Purpose
     identity: Identity
-    envelope: Envelope
+    request_id: bytes
+    expires_ns: int
     asked_at: int
-    posted: bool
-    strict: bool
     give_up_at: int
-    is_posting: bool
+    to_post: bytes | None = field(default=None, repr=False)  # the envelope, until it is posted or has expired
+    posted: bool = False
+    strict: bool = False
     next_at: int | None = 0
     polls: int = 0
     failures: int = 0
     error: IcwsError | None = None
-
-    @property
-    def request_id(self) -> bytes:
-        return self.envelope.content.request_id
 
 
 @dataclass(slots=True)
@@ -204,23 +201,26 @@ class IcCalls(Generic[Purpose]):
             strict: an answer that does not verify, or that no certificate covers, ends the call at once.
         """
         give_up_at = self._clock.now + max(0, envelope.content.ingress_expiry_ns - self._clock.ic) + _GRACE_NS
-        call = _Call(purpose, identity, envelope, self._clock.ic, True, strict, give_up_at, True)
+        content = envelope.content
+        call = _Call(purpose, identity, content.request_id, content.ingress_expiry_ns, self._clock.ic, give_up_at)
+        call.to_post, call.posted, call.strict = envelope.encode(), True, strict
         self._calls[call.request_id] = call
         self._send(call)
 
-    def ask(self, purpose: Purpose, identity: Identity, envelope: Envelope, *, limit_ns: int) -> None:
+    def ask(self, purpose: Purpose, identity: Identity, request_id: bytes, *, expires_ns: int, limit_ns: int) -> None:
         """Ask what became of a call that somebody else was to post; nothing is posted.
 
         Args:
             purpose: comes back with the outcome.
-            identity: the sender of ``envelope``.
-            envelope: the call.
+            identity: the sender of the call.
+            request_id: of the call.
+            expires_ns: its ingress expiry.
             limit_ns: how long to keep asking while the IC knows the call but has no answer.
         """
-        if envelope.content.request_id in self._calls:
+        if request_id in self._calls:
             return
-        call = _Call(purpose, identity, envelope, self._clock.ic, False, False, self._clock.now + limit_ns, False)
-        self._calls[call.request_id] = call
+        call = _Call(purpose, identity, request_id, expires_ns, self._clock.ic, self._clock.now + limit_ns)
+        self._calls[request_id] = call
         self._send(call)
 
     def query(self, purpose: Purpose, envelope: Envelope) -> None:
@@ -326,12 +326,11 @@ class IcCalls(Generic[Purpose]):
             del self._calls[call.request_id]
             return Unanswered(call.purpose, call.request_id, _outcome_lost())
         if isinstance(status, AbsentStatus):
-            expires_ns = call.envelope.content.ingress_expiry_ns
             # An old certificate proves nothing about now.
             verified.require_fresh(self._verifier.policy, self._clock.ic)
-            if verified.time_ns > expires_ns or (not call.posted and verified.time_ns > call.asked_at - NS_PER_S):
+            if verified.time_ns > call.expires_ns or (not call.posted and verified.time_ns > call.asked_at - NS_PER_S):
                 del self._calls[call.request_id]
-                return Missing(call.purpose, call.request_id, verified.time_ns, expires_ns)
+                return Missing(call.purpose, call.request_id, verified.time_ns, call.expires_ns)
         call.failures = 0
         self._poll_later(call)
         return None
@@ -339,11 +338,10 @@ class IcCalls(Generic[Purpose]):
     def _failed(self, call: _Call[Purpose], error: IcwsError, *, retry: bool) -> Outcome[Purpose] | None:
         call.error = self.last_error = error
         call.failures += 1
-        expired = call.is_posting and self._clock.ic >= call.envelope.content.ingress_expiry_ns
         if not retry or (not call.posted and call.failures >= _MAX_FAILURES):
             return self._unanswered(call)
-        if expired:
-            call.is_posting = False
+        if self._clock.ic >= call.expires_ns:
+            call.to_post = None
         call.next_at = self._clock.now + _POLL_NS[min(call.failures, len(_POLL_NS)) - 1]
         return None
 
@@ -353,14 +351,14 @@ class IcCalls(Generic[Purpose]):
         return Unanswered(call.purpose, call.request_id, error)
 
     def _poll_later(self, call: _Call[Purpose]) -> None:
-        call.is_posting = False
+        call.to_post = None
         call.next_at = self._clock.now + _POLL_NS[min(call.polls, len(_POLL_NS) - 1)]
         call.polls += 1
 
     def _send(self, call: _Call[Purpose]) -> None:
         call.next_at = None
-        if call.is_posting:
-            self._exchange(_Exchange("call", self._versions["call"], call), call.envelope.encode())
+        if call.to_post is not None:
+            self._exchange(_Exchange("call", self._versions["call"], call), call.to_post)
             return
         question = sign_read_state(
             call.identity,

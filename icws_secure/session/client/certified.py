@@ -14,6 +14,7 @@ from typing import Final
 from ...errors import Reason, StateViolation
 from ...verify.head import VerifiedHead
 from ...wire.head import SessionHead
+from ...wire.registration import SessionState
 
 __all__ = ["COUNTERS", "CertifiedState"]
 
@@ -84,7 +85,8 @@ class CertifiedState:
         """Check a head against all that was certified before, and keep it.
 
         Returns:
-            the head; None for one from before the registration, which says nothing.
+            the head; None for one that says nothing: from before the registration, or, while the session was not
+                opened, of a registration of the same session principal by somebody else.
 
         Raises:
             StateViolation: the epoch is another or the session is absent (``EpochChanged``), or state went back
@@ -102,6 +104,8 @@ class CertifiedState:
                 received=verified.epoch,
             )
         head = verified.head
+        if head is not None and self._is_of_another_owner(head):
+            return None
         # [ICWS-CLT-063]
         if head is None or head.registration_id != self.registration_id:
             raise StateViolation(
@@ -116,6 +120,11 @@ class CertifiedState:
             self.head = head
             self._head_not_before = verified.not_before_ns
         return head
+
+    def _is_of_another_owner(self, head: SessionHead) -> bool:
+        # [ICWS-CAN-001] anybody can name a session principal; only its holder can open, which makes the head its own
+        is_other = head.registration_id != self.registration_id
+        return is_other and head.state is SessionState.REGISTERED and self.floor("attach") == 0
 
     def _check(self, counter: str, value: int, verified: VerifiedHead) -> None:
         floor = self._floors.get(counter)

@@ -108,7 +108,7 @@ class ClientSession:
             entropy=entropy,
         )
         self._core = core
-        self._submissions = Submissions(keeps_envelopes=config.send_timeout_ns is not None)
+        self._submissions = Submissions()
         self._registrar = Registrar(core)
         self._sender = Sender(core, self._submissions)
         self._receipts = Receipts(core, self._submissions)

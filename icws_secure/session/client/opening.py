@@ -125,8 +125,14 @@ class Opener:
     def ask(self, attachment: Attachment) -> None:
         """The gateway did not bring an answer: ask the IC what it said to the open."""
         if attachment.open_envelope is not None and not attachment.is_direct:
-            purpose = Purpose(What.OPEN, attachment.serial)
-            self._core.calls.ask(purpose, self._core.identity, attachment.open_envelope, limit_ns=_ASK_NS)
+            call = attachment.open_envelope.content
+            self._core.calls.ask(
+                Purpose(What.OPEN, attachment.serial),
+                self._core.identity,
+                call.request_id,
+                expires_ns=call.ingress_expiry_ns,
+                limit_ns=_ASK_NS,
+            )
 
     def opening_message(self, verified: VerifiedMessage) -> bool:
         """Take a verified message while the attachment is opening.

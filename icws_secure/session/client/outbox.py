@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ...errors import IcwsError, MisuseError, Reason
+from ...limits import MAX_CARRIERS, MAX_CLOCK_SKEW_NS, STATUS_KEPT_NS
 from ...wire.envelope import Envelope
 from ...wire.interface import ClientKey, MessageState, WebsocketMessage
 from .config import Confirm
 
-__all__ = ["Entry", "EntryState", "Kind", "Outbox", "Waiting"]
+__all__ = ["Carrier", "Entry", "EntryState", "Kind", "Outbox", "Waiting"]
 
 
 class Kind(StrEnum):
@@ -62,6 +63,23 @@ class Waiting:
 
 
 @dataclass(slots=True)
+class Carrier:
+    """A call that carried a message, and of which it is not known that it came to nothing.
+
+    Attributes:
+        seqs: numbers of the messages that it carried.
+        sent_ns: IC time at which it first left; it was not executed before.
+        expires_ns: IC time of its ingress expiry; it is not executed after.
+        ask_at: session time before which the IC is not asked what became of it.
+    """
+
+    seqs: tuple[int, ...]
+    sent_ns: int
+    expires_ns: int
+    ask_at: int = 0
+
+
+@dataclass(slots=True)
 class Entry:
     """A numbered message.
 
@@ -76,11 +94,14 @@ class Entry:
         not_before: session time before which it is not sent again.
         attempts: how often it was refused for the time being.
         was_sent: whether it ever left.
+        was_accepted: whether a receipt of its own has said that the canister took it, in order or behind a gap.
         withdrawn: the application has stopped waiting; the message is not sent again, and its fate is to be proven.
         alone: never again in a batch.
         envelope: the latest call that carried it alone; it is sent again while it lives.
-        calls: ingress expiry (IC time) of each call that carried it, by request id.
-        absent_since_ns: certified time at which the last of its calls was proven to be absent and expired; 0 before.
+        calls: those that carried it, by request id.
+        void_since_ns: certified time at which the last call that is no longer among them came to nothing.
+        beyond_proof: that all of its calls came to nothing can no longer be proven.
+        unproven_since: session time since which a proof is sought for the application, or None.
         rejection: certified rejection of its call; a head will show whether its number was used.
     """
 
@@ -94,11 +115,14 @@ class Entry:
     not_before: int = 0
     attempts: int = 0
     was_sent: bool = False
+    was_accepted: bool = False
     withdrawn: bool = False
     alone: bool = False
     envelope: Envelope | None = field(default=None, repr=False)
-    calls: dict[bytes, int] = field(default_factory=dict)
-    absent_since_ns: int = 0
+    calls: dict[bytes, Carrier] = field(default_factory=dict)
+    void_since_ns: int = 0
+    beyond_proof: bool = False
+    unproven_since: int | None = None
     rejection: IcwsError | None = None
 
     @property
@@ -110,6 +134,26 @@ class Entry:
     def size(self) -> int:
         """Bytes that count for the window."""
         return len(self.message.content)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether every call that carried it is certified to have come to nothing."""
+        return not self.calls and not self.beyond_proof
+
+    def came_to_nothing(self, request_id: bytes, time_ns: int) -> None:
+        """The call ``request_id`` was not executed and never will be, or has refused the message, at that time."""
+        if self.calls.pop(request_id, None) is not None:
+            self.void_since_ns = max(self.void_since_ns, time_ns)
+
+    def absent(self, request_id: bytes, time_ns: int) -> None:
+        """A certificate of time ``time_ns``, after the call's expiry, does not show the call ``request_id``."""
+        carrier = self.calls.get(request_id)
+        if carrier is None:
+            return
+        # [ICWS-CLT-046] had it been executed at once, the IC may have forgotten it by now
+        if time_ns > carrier.sent_ns + STATUS_KEPT_NS - MAX_CLOCK_SKEW_NS:
+            self.beyond_proof = True
+        self.came_to_nothing(request_id, time_ns)
 
 
 class Outbox:
@@ -243,11 +287,14 @@ class Outbox:
         """Session time at which the next numbered message may be sent; in the past where one is ready."""
         return min((entry.not_before for entry in self.entries.values() if self._is_due(entry)), default=None)
 
-    def sent(self, entry: Entry, request_id: bytes, expires_ns: int) -> None:
-        """``entry`` was handed to the transport in the call ``request_id``, which expires at that IC time."""
+    def sent(self, entry: Entry, request_id: bytes, carrier: Carrier) -> None:
+        """``entry`` was handed to the transport in the call ``request_id``, perhaps again."""
         entry.state = EntryState.IN_FLIGHT
         entry.was_sent = True
-        entry.calls[request_id] = expires_ns
+        entry.calls.setdefault(request_id, carrier)
+        while len(entry.calls) > MAX_CARRIERS:
+            del entry.calls[next(iter(entry.calls))]
+            entry.beyond_proof = True
 
     def send_again(self, entry: Entry, not_before: int) -> None:
         """The call that carried ``entry`` came to nothing: the same bytes go out again under the same number."""

@@ -17,8 +17,8 @@ from ...wire.frames import ReceiptFrame, ReceiptStatus
 from ...wire.interface import MessageState, MessageStatus, Refusal, RefusalCode, decode_message_result
 from .calls import Answered, Missing, Outcome, Unanswered
 from .core import Purpose, SessionCore, What
-from .outbox import Entry, EntryState, Kind
-from .sending import entries_of
+from .outbox import Entry, Kind
+from .sending import carried_by, entries_of
 from .submissions import Submission, Submissions
 
 __all__ = ["Gone", "Receipts"]
@@ -102,7 +102,7 @@ class Receipts:
             if not submission.seqs:
                 self._submissions.finish(submission)
                 return submission, receipt
-            self._settle(submission, receipt)
+            self._settle(submission.request_id, submission.seqs, receipt)
         return None
 
     def message_outcome(self, outcome: Outcome[Purpose]) -> None:
@@ -116,10 +116,12 @@ class Receipts:
         if submission is None:
             return
         if isinstance(outcome, Answered):
-            self._settle(submission, outcome.receipt)
+            self._settle(submission.request_id, submission.seqs, outcome.receipt)
             return
         self._submissions.finish(submission)
         for entry in entries_of(core, submission):
+            if isinstance(outcome, Missing) and _is_final(outcome):
+                entry.absent(outcome.request_id, outcome.certificate_time_ns)
             if (
                 core.is_secure
                 or isinstance(outcome, Missing)
@@ -138,15 +140,9 @@ class Receipts:
         """
         if not isinstance(outcome, Answered) or entry is None:
             return
-        receipt = outcome.receipt
-        submission = self._submissions.find(receipt.request_id)
-        if submission is None:
-            envelope = self._submissions.envelope(receipt.request_id)
-            if envelope is None:
-                return
-            seqs = tuple(seq for seq, item in self._core.outbox.entries.items() if receipt.request_id in item.calls)
-            submission = Submission(envelope, seqs, -1, False, self._core.now)
-        self._settle(submission, receipt)
+        carrier = entry.calls.get(outcome.receipt.request_id)
+        if carrier is not None:
+            self._settle(outcome.receipt.request_id, carrier.seqs, outcome.receipt)
 
     def asked_outcome(self, outcome: Outcome[Purpose]) -> None:
         """Take what the IC said about a message that the gateway was to relay.
@@ -161,18 +157,20 @@ class Receipts:
             return
         is_current = core.attached is not None and core.attached.serial == submission.serial
         if isinstance(outcome, Answered):
-            self._settle(submission, outcome.receipt)
+            self._settle(submission.request_id, submission.seqs, outcome.receipt)
             if is_current and core.attached is not None and core.attached.has_subprotocol and not submission.is_pending:
                 raise _stalled("the gateway keeps back the receipt of a message")
             return
         late = core.now - submission.sent_at >= core.config.receipt_timeout_ns
-        gone = isinstance(outcome, Missing) and outcome.certificate_time_ns > outcome.expires_ns
+        gone = isinstance(outcome, Missing) and _is_final(outcome)
         if not late and not gone:
             submission.receipt_due = core.now + _ASK_AGAIN_NS
             return
         self._submissions.finish(submission)
         for entry in entries_of(core, submission):
             core.outbox.send_again(entry, core.now)
+            if isinstance(outcome, Missing) and gone:
+                entry.absent(outcome.request_id, outcome.certificate_time_ns)
         if is_current:
             # [ICWS-CLT-044] the IC was asked first, and this is a stall: nobody is proven to be at fault
             raise _stalled("the gateway does not get a message to the canister")
@@ -197,8 +195,13 @@ class Receipts:
     def _ask(self, submission: Submission) -> None:
         # [ICWS-CLT-044]
         submission.receipt_due = None
-        purpose = Purpose(What.RECEIPT if submission.seqs else What.OPEN, submission.serial)
-        self._core.calls.ask(purpose, self._core.identity, submission.envelope, limit_ns=_ASK_LIMIT_NS)
+        self._core.calls.ask(
+            Purpose(What.RECEIPT if submission.seqs else What.OPEN, submission.serial),
+            self._core.identity,
+            submission.request_id,
+            expires_ns=submission.envelope.content.ingress_expiry_ns,
+            limit_ns=_ASK_LIMIT_NS,
+        )
 
     def _not_relayed(self, submission: Submission, frame: ReceiptFrame) -> None:
         """One node's rejection, or the gateway's failure: neither proves anything, so the message goes out again."""
@@ -219,60 +222,67 @@ class Receipts:
 
     # what a receipt says
 
-    def _settle(self, submission: Submission, receipt: VerifiedReceipt) -> None:
+    def _settle(self, request_id: bytes, seqs: tuple[int, ...], receipt: VerifiedReceipt) -> None:
         core = self._core
-        self._submissions.finish(submission)
-        core.calls.drop(submission.request_id)
+        submission = self._submissions.find(request_id)
+        if submission is not None:
+            self._submissions.finish(submission)
+        core.calls.drop(request_id)
         if core.certified is not None:
             core.certified.saw_time(receipt.certificate_time_ns)
-        entries = entries_of(core, submission)
+        entries = carried_by(core, request_id, seqs)
         for entry in entries:
             entry.envelope = None  # this call has its answer, and would only be given it again
         if isinstance(receipt.answer, Rejected):
-            self._rejected(submission, entries, receipt.answer)
+            self._rejected(entries, receipt, receipt.answer)
             return
         try:
             result = decode_message_result(receipt.answer.arg)
         except DecodeError as error:
             # The canister answers what cannot be read; whether it took the message, a head will tell.
-            self._to_be_seen(submission, entries, error)
+            self._to_be_seen(entries, receipt, error)
             return
         if result.status is not None and core.certified is not None:
             core.certified.at_least("next_in", result.status.accepted_through + 1, receipt.certificate_time_ns)
         if result.refusal is not None:
-            self._refused(submission, entries, result.refusal)
+            self._refused(entries, len(seqs), receipt, result.refusal)
         elif result.status is not None:
-            core.settlement.receipt(entries, max(submission.seqs), result.status, core.now + _LOOK_AGAIN_NS)
+            core.settlement.receipt(entries, max(seqs), result.status, core.now + _LOOK_AGAIN_NS)
         elif core.is_secure:
             # [ICWS-CLT-041] an Ok alone proves acceptance, not execution
             for entry in entries:
-                entry.state = EntryState.HELD
+                core.settlement.accepted(entry, core.now + _LOOK_AGAIN_NS)
                 entry.own_status = MessageState.ACCEPTED
-                entry.not_before = core.now + _LOOK_AGAIN_NS
         else:
-            core.settlement.acknowledged(max(submission.seqs))
+            core.settlement.acknowledged(max(seqs))
 
-    def _rejected(self, submission: Submission, entries: list[Entry], rejected: Rejected) -> None:
+    def _rejected(self, entries: list[Entry], receipt: VerifiedReceipt, rejected: Rejected) -> None:
         core = self._core
         error = rejected_by(rejected)
         for entry in entries:
-            if rejected.code == _SYS_TRANSIENT or (core.is_secure and entry.kind is not Kind.DATA):
+            # what the canister keeps behind a gap it still has, whatever it answers to another call
+            passes = rejected.code == _SYS_TRANSIENT or entry.was_accepted
+            if passes or (core.is_secure and entry.kind is not Kind.DATA):
+                entry.came_to_nothing(receipt.request_id, receipt.certificate_time_ns)
                 core.outbox.send_again(entry, self._retry_at(entry))
             elif core.is_secure:
-                self._to_be_seen(submission, [entry], error)
+                self._to_be_seen([entry], receipt, error)
             else:
                 core.settlement.reject(entry, error)
                 core.outbox.unnumber(entry)
 
-    def _to_be_seen(self, submission: Submission, entries: list[Entry], error: IcwsError) -> None:
+    def _to_be_seen(self, entries: list[Entry], receipt: VerifiedReceipt, error: IcwsError) -> None:
         for entry in entries:
-            entry.calls.pop(submission.request_id, None)  # this one is over
+            entry.came_to_nothing(receipt.request_id, receipt.certificate_time_ns)
             entry.rejection = error
 
-    def _refused(self, submission: Submission, entries: list[Entry], refusal: Refusal) -> None:
+    def _refused(self, entries: list[Entry], count: int, receipt: VerifiedReceipt, refusal: Refusal) -> None:
         core = self._core
         code = refusal.code
-        if len(submission.seqs) > 1 and code not in _GONE:
+        if code != RefusalCode.STALE:
+            for entry in entries:
+                entry.came_to_nothing(receipt.request_id, receipt.certificate_time_ns)
+        if count > 1 and code not in _GONE:
             for entry in entries:  # which of them it was is not said
                 entry.alone = True
                 core.outbox.send_again(entry, core.now)
@@ -288,10 +298,10 @@ class Receipts:
                 )
             elif code in _TRY_LATER or code in _GONE:
                 core.outbox.send_again(entry, self._retry_at(entry))
-            elif entry.kind is Kind.DATA:
+            elif entry.kind is Kind.DATA and (entry.is_void or not core.is_secure):
                 core.settlement.reject(entry, refused_by(refusal))
             else:
-                self._to_be_seen(submission, [entry], refused_by(refusal))
+                self._to_be_seen([entry], receipt, refused_by(refusal))
         if code in _GONE:
             raise Gone(
                 "the canister takes no messages of this attachment",
@@ -315,6 +325,11 @@ class Receipts:
     def _retry_at(self, entry: Entry) -> int:
         config = self._core.config
         return self._core.now + min(config.retry_initial_ns << min(entry.attempts, 16), config.retry_max_ns)
+
+
+def _is_final(missing: Missing[Purpose]) -> bool:
+    """Whether the call can no longer be executed: it had expired when it was absent."""
+    return missing.certificate_time_ns > missing.expires_ns
 
 
 def _stalled(words: str) -> StallError:

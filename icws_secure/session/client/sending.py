@@ -20,7 +20,7 @@ from .actions import SendFrame
 from .attachment import Attachment
 from .config import Confirm
 from .core import Purpose, SessionCore, What
-from .outbox import Entry, EntryState, Kind, Waiting
+from .outbox import Carrier, Entry, EntryState, Kind, Waiting
 from .submissions import Submission, Submissions
 
 __all__ = ["Sender"]
@@ -190,7 +190,8 @@ class Sender:
         seqs = tuple(entry.seq for entry in group)
         submission = Submission(envelope, seqs, attachment.serial, by_gateway, core.now)
         for entry in group:
-            core.outbox.sent(entry, submission.request_id, envelope.content.ingress_expiry_ns)
+            carrier = Carrier(seqs, core.ic, envelope.content.ingress_expiry_ns)
+            core.outbox.sent(entry, submission.request_id, carrier)
             core.settlement.relayed(entry)
         if not by_gateway:
             self._submissions.add(submission)
@@ -224,6 +225,11 @@ class Sender:
 
 
 def entries_of(core: SessionCore, submission: Submission) -> list[Entry]:
+    """What an open call carried and is not settled."""
+    return carried_by(core, submission.request_id, submission.seqs)
+
+
+def carried_by(core: SessionCore, request_id: bytes, seqs: Sequence[int]) -> list[Entry]:
     """What a call carried and is not settled; not what took the number of such a message since."""
-    found = (core.outbox.entries.get(seq) for seq in submission.seqs)
-    return [entry for entry in found if entry is not None and submission.request_id in entry.calls]
+    found = (core.outbox.entries.get(seq) for seq in seqs)
+    return [entry for entry in found if entry is not None and request_id in entry.calls]

@@ -97,14 +97,20 @@ class Settlement:
             StateViolation: as :meth:`progress`.
         """
         for entry in entries:
-            entry.state = EntryState.HELD
-            entry.not_before = look_again_at
+            self.accepted(entry, look_again_at)
             if entry.kind is Kind.RESTORED:
                 entry.own_status = status.status  # had the canister another one, it would have refused all of the call
         # [ICWS-CLT-041] where the last one is settled already, its status says nothing about the others
         if entries and entries[-1].seq == last_seq:
             entries[-1].own_status = status.status
         self.progress(status.accepted_through, status.executed_through)
+
+    def accepted(self, entry: Entry, look_again_at: int) -> None:
+        """A receipt of its own says that the canister has ``entry``, in order or behind a gap."""
+        entry.state = EntryState.HELD
+        entry.not_before = look_again_at
+        entry.was_accepted = True
+        entry.rejection = None
 
     def head(self, head: SessionHead, not_before_ns: int) -> None:
         """Take progress and trapped numbers from a certified head, whose state is at least as new as ``not_before_ns``.
@@ -118,14 +124,12 @@ class Settlement:
             # A full list may have lost older numbers.
             self._traps_known_above = min(head.trapped) - 1 if len(head.trapped) >= MAX_TRAPPED else 0
         for entry in list(self._outbox.entries.values()):
-            if entry.seq < head.next_in:
+            # [ICWS-CLT-042] no call that carried it was or can be executed, and its number is not used
+            if entry.seq < head.next_in or not entry.is_void or entry.void_since_ns > not_before_ns:
                 continue
             if entry.rejection is not None:
-                # [ICWS-CLT-042] another call that carried it may be executed until it has expired
-                if all(expires_ns < not_before_ns for expires_ns in entry.calls.values()):
-                    self.reject(entry, entry.rejection)
-            # [ICWS-CLT-042] absent after its expiry, and its number is not used: it was not executed and never will be
-            elif entry.withdrawn and 0 < entry.absent_since_ns <= not_before_ns:
+                self.reject(entry, entry.rejection)
+            elif entry.withdrawn:
                 self.not_executed(entry)
         self.progress(head.next_in - 1, head.executed_through)
 
@@ -174,9 +178,7 @@ class Settlement:
     def wants_head(self) -> bool:
         """Whether only a head can tell what became of some message."""
         return any(
-            entry.rejection is not None
-            or entry.seq <= self.executed_through
-            or (entry.withdrawn and entry.absent_since_ns > 0)
+            entry.seq <= self.executed_through or (entry.is_void and (entry.withdrawn or entry.rejection is not None))
             for entry in self._outbox.entries.values()
             if entry.kind is not Kind.RESTORED
         )

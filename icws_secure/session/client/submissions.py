@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,15 +43,9 @@ class Submission:
 
 
 class Submissions:
-    """The open calls of one session, by request id, and the ids of past ones (bounded).
+    """The open calls of one session, by request id, and the ids of past ones (bounded)."""
 
-    Args:
-        keeps_envelopes: whether the envelopes of past calls are kept too, until :meth:`forget_envelopes`.
-    """
-
-    def __init__(self, *, keeps_envelopes: bool = False) -> None:
-        self._keeps_envelopes = keeps_envelopes
-        self._envelopes: dict[bytes, Envelope] = {}
+    def __init__(self) -> None:
         self._open: dict[bytes, Submission] = {}
         self._past: dict[bytes, None] = {}
 
@@ -62,8 +56,6 @@ class Submissions:
         """A call was handed over, perhaps again."""
         self._open[submission.request_id] = submission
         self._past.pop(submission.request_id, None)
-        if self._keeps_envelopes and submission.seqs:
-            self._envelopes[submission.request_id] = submission.envelope
 
     def find(self, request_id: bytes) -> Submission | None:
         """The open call of that id."""
@@ -85,15 +77,6 @@ class Submissions:
         """How many open calls carry messages."""
         return sum(1 for submission in self._open.values() if submission.seqs)
 
-    def envelope(self, request_id: bytes) -> Envelope | None:
-        """The envelope of an open or past call, if it is kept."""
-        return self._envelopes.get(request_id)
-
-    def forget_envelopes(self, needed: Collection[bytes]) -> None:
-        """Keep the envelopes of these calls only."""
-        if len(self._envelopes) > len(needed):
-            self._envelopes = {name: item for name, item in self._envelopes.items() if name in needed}
-
     def known_ids(self) -> bytes:
         """Request ids of open and of recent calls, joined; for evidence."""
         return b"".join((*self._open, *list(self._past)[-_IN_EVIDENCE:]))
@@ -102,4 +85,3 @@ class Submissions:
         """Forget all."""
         self._open.clear()
         self._past.clear()
-        self._envelopes.clear()

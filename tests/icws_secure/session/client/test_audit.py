@@ -15,12 +15,15 @@ from icws_secure.wire import cbor
 from icws_secure.wire.close_codes import SessionCloseCode
 from icws_secure.wire.envelope import Envelope
 from icws_secure.wire.frames import DrainFrame, HeadFrame, MessagesFrame
-from icws_secure.wire.head import SessionHead
+from icws_secure.wire.head import SessionHead, decode_head
+from icws_secure.wire.principal import Principal
 from icws_secure.wire.registration import (
     Audit,
+    RegisterArgument,
     RevokeArgument,
     SessionState,
     encode_audit_result,
+    encode_register_argument,
     encode_revoke_argument,
 )
 
@@ -444,3 +447,26 @@ def test_a_head_from_before_the_registration_says_nothing() -> None:
     with pytest.raises(StateViolation) as caught:
         state.accept(Certified(None, 100))
     assert caught.value.reason is Reason.EPOCH_CHANGED
+
+
+@pytest.mark.req("ICWS-CLT-063", "ICWS-CAN-001")
+def test_a_registration_of_the_same_session_principal_by_a_stranger_says_nothing(kit: Any) -> None:
+    world = kit.World(start=False)
+    stranger = Principal(b"\x07" * 28 + b"\x02")
+    argument = RegisterArgument(world.client.session_principal, world.now)  # a boundary node saw it, and was faster
+    world.ic.canister.register(stranger, encode_register_argument(argument), world.now)
+    world.gateways[0].relays_calls = False
+    world.client.start(world.client_now)
+    world.drain()
+    world.run(1)
+    shown = decode_head(world.ic.canister.state.heads.get(world.client.session_principal.raw))
+    assert shown.registration_id != world.client.parameters.registration_id
+    world.client.audit(world.client_now)
+    world.run(5)
+    assert world.ended is None
+    world.gateways[0].relays_calls = True
+    world.break_connection()
+    world.attached()
+    world.client.audit(world.client_now)
+    world.run(5)
+    assert world.ended is None
