@@ -51,11 +51,14 @@ def as_targets(gateways: Gateways, principal: Principal | str | None = None) -> 
         listed: list[str | GatewayTarget] = []
     elif isinstance(gateways, str | GatewayTarget):
         listed = [gateways]
-    else:
+    elif isinstance(gateways, Iterable):
         listed = list(gateways)
+    else:
+        raise MisuseError("gateways are addresses, or GatewayTargets", reason=Reason.WRONG_TYPE)
     targets = tuple(target if isinstance(target, GatewayTarget) else GatewayTarget(target) for target in listed)
-    if not all(target.url.startswith(("ws://", "wss://")) for target in targets):
-        raise MisuseError("a gateway's address starts with ws:// or wss://", reason=Reason.INVALID_ARGUMENT)
+    for target in targets:
+        if not str(target.url).startswith(("ws://", "wss://")):
+            raise MisuseError("a gateway's address starts with ws:// or wss://", reason=Reason.INVALID_ARGUMENT)
     if principal is None:
         return targets
     if len(targets) != 1:

@@ -140,6 +140,10 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             raise MisuseError(
                 "a session of the omnia profile cannot be resumed, hence not saved", reason=Reason.UNSUPPORTED
             )
+        if not isinstance(config, ClientConfig | None):
+            raise MisuseError("config is a ClientConfig or None", reason=Reason.WRONG_TYPE)
+        if on_event is not None and not callable(on_event):
+            raise MisuseError("on_event is a function of an event, or None", reason=Reason.WRONG_TYPE)
         canister = as_principal(canister_id)
         self._config = replace(
             config if config is not None else ClientConfig(canister_id=canister),
@@ -161,6 +165,8 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
             self._config = replace(self._config, minimum_suite=self._suites[1].value)
         self._identity = None if identity is None else as_identity(identity)
         self._root_key = as_root_key(root_key)
+        if not isinstance(codec, Codec | None):
+            raise MisuseError("codec is a Codec or None", reason=Reason.WRONG_TYPE)
         self._codec: Codec[Any] = BYTES if codec is None else codec
         self._ic_url = ic_url
         self._ssl = ssl_context
@@ -220,25 +226,26 @@ class connect(Generic[T]):  # noqa: N801 - a class that is used like a function,
         )
 
 
-def _suites(payload: Payload, minimum: Payload | None) -> tuple[SuiteName, SuiteName] | None:
+def _suites(payload: object, minimum: object) -> tuple[SuiteName, SuiteName] | None:
     """Return the strongest and the weakest suite to take, None for no protection.
 
     Raises:
         MisuseError: they are not suites, or the minimum is stronger than what is asked for.
     """
-    strongest, weakest = SUITES.get(payload), SUITES.get(payload if minimum is None else minimum)
+    known = {str(name): suite for name, suite in SUITES.items()}
+    strongest, weakest = known.get(str(payload)), known.get(str(payload if minimum is None else minimum))
     # [ICWS-PAY-012]
     if strongest is None or weakest is None or is_weaker(strongest, weakest):
         raise MisuseError("payload and minimum are none, hpke or vetkd, in this order", requirement="ICWS-PAY-012")
     return None if strongest is SuiteName.NONE else (strongest, weakest)
 
 
-def _nanoseconds(seconds: float) -> int:
+def _nanoseconds(seconds: object) -> int:
     """Return a span of time in the session's unit.
 
     Raises:
         MisuseError: it is not above 0, or longer than ten years.
     """
-    if not 0 < seconds <= MAX_SECONDS:
+    if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_SECONDS:
         raise MisuseError("a timeout is a number of seconds above 0", reason=Reason.INVALID_ARGUMENT)
     return int(seconds * NS_PER_S)

@@ -17,7 +17,7 @@ import aiohttp
 from icws_secure.errors import MisuseError, Reason, TransportError
 from icws_secure.limits import MAX_FRAME_BYTES
 
-__all__ = ["HttpClient", "is_loopback"]
+__all__ = ["HttpClient", "check_address", "is_loopback", "plain_words"]
 
 MAX_BODY_BYTES: Final = MAX_FRAME_BYTES  # bytes of an answer: a query's reply and its certificate
 CHUNK_BYTES: Final = 64 << 10
@@ -39,6 +39,27 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def check_address(url: str) -> None:
+    """Check that *url* is the address of an IC.
+
+    Raises:
+        MisuseError: it is not one of HTTP, has no host or an impossible port, or has a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except (ValueError, AttributeError, TypeError):  # no address at all, or no text
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise MisuseError("the address of the IC must be like https://host[:port]", reason=Reason.INVALID_ARGUMENT)
+
+
+def plain_words(error: Exception) -> str:
+    """One line of an error, without what could hold headers or bodies of an answer."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
 class HttpClient:
     """HTTP to one base address.
 
@@ -51,9 +72,9 @@ class HttpClient:
     """
 
     def __init__(self, base_url: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise MisuseError("the address of the IC must be like https://host[:port]", reason=Reason.INVALID_ARGUMENT)
+        check_address(base_url)
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+            raise MisuseError("ssl_context is an ssl.SSLContext or None", reason=Reason.WRONG_TYPE)
         self.base_url = base_url.rstrip("/")
         self._ssl = ssl_context
         self._session: aiohttp.ClientSession | None = None
@@ -92,9 +113,13 @@ class HttpClient:
             ):
                 return response.status, await _bounded_body(response)
         except TimeoutError as error:
-            raise TransportError("no answer in time", method=method, path=path, seconds=timeout_s) from error
+            raise TransportError(
+                "the IC did not answer in time", url=self.base_url, method=method, path=path, seconds=timeout_s
+            ) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransportError(f"request failed: {type(error).__name__}", method=method, path=path) from error
+            raise TransportError(
+                f"the IC cannot be reached: {plain_words(error)}", url=self.base_url, method=method, path=path
+            ) from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:

@@ -82,6 +82,11 @@ def as_identity(value: object) -> Identity:
         return generate()
     if isinstance(value, Identity):
         return value
+    if isinstance(value, str | bytes | os.PathLike):
+        raise MisuseError(
+            "an identity is an object: load_pem() and load_delegation() of icws_client.identities read files",
+            reason=Reason.WRONG_TYPE,
+        )
     return identity_from_icpy(value)
 
 

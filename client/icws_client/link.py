@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
 from websockets.typing import Subprotocol
 
-from icws_client.http import is_loopback
+from icws_client.http import is_loopback, plain_words
 from icws_secure.errors import TransportError
 from icws_secure.limits import MAX_FRAME_BYTES, NS_PER_S
 from icws_secure.session.client import Connect
@@ -148,7 +148,7 @@ class Link:
         except TimeoutError as error:
             raise TransportError("no connection in time", url=url, seconds=seconds) from error
         except (OSError, InvalidHandshake, InvalidURI, WebSocketException, ValueError, EOFError) as error:
-            raise TransportError(f"no connection: {_plain(error)}", url=url) from error
+            raise TransportError(f"no connection: {plain_words(error)}", url=url) from error
 
     async def _read(self, socket: ClientConnection) -> tuple[int, str]:
         """Report frames until the socket closes; return the code and reason of its end."""
@@ -190,9 +190,3 @@ def _tls(url: str, context: ssl.SSLContext | None) -> ssl.SSLContext | bool | No
     if urlsplit(url).scheme != "wss":
         return None
     return True if context is None else context
-
-
-def _plain(error: Exception) -> str:
-    """One line of an error, without what could hold headers or bodies of an answer."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:200] or type(error).__name__

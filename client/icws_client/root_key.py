@@ -7,7 +7,7 @@ caller spells the risk out.
 
 from __future__ import annotations
 
-from icws_client.http import HttpClient, is_loopback
+from icws_client.http import HttpClient, check_address, is_loopback
 from icws_secure.errors import DecodeError, MisuseError, Reason
 from icws_secure.verify import MAINNET_ROOT_KEY, RootKey
 from icws_secure.wire.http import STATUS_PATH, parse_status_response
@@ -43,10 +43,11 @@ async def fetch_root_key(ic_url: str, *, insecure: bool = False, timeout_s: floa
         timeout_s: seconds.
 
     Raises:
-        MisuseError: the address is not loopback and *insecure* is not set.
+        MisuseError: this is no address, or it is not loopback and *insecure* is not set.
         TransportError: there was no usable answer.
         DecodeError: the answer holds no root key.
     """
+    check_address(ic_url)
     # [ICWS-LIB-022]
     if not insecure and not is_loopback(ic_url):
         raise MisuseError(
@@ -61,5 +62,7 @@ async def fetch_root_key(ic_url: str, *, insecure: bool = False, timeout_s: floa
         await http.close()
     key = parse_status_response(status, body).root_key
     if key is None:
-        raise DecodeError("the status holds no root key", reason=Reason.MISSING_FIELD)
+        raise DecodeError(
+            "the status holds no root key", reason=Reason.MISSING_FIELD, requirement="ICWS-LIB-022", url=ic_url
+        )
     return RootKey.from_der(key)

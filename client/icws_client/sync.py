@@ -81,6 +81,11 @@ class Connection(Generic[T]):
         return self._connection.session_principal
 
     @property
+    def canister_id(self) -> Principal:
+        """The canister that the session is with."""
+        return self._connection.canister_id
+
+    @property
     def client_key(self) -> ClientKey:
         """The session's name at the canister."""
         return self._connection.client_key
@@ -99,6 +104,11 @@ class Connection(Generic[T]):
     def attach(self) -> int:
         """The number of the latest attachment."""
         return self._connection.attach
+
+    @property
+    def suite(self) -> str | None:
+        """The payload suite: ``none``, ``hpke-x25519`` or ``vetkd-bls12-381``; None before it is agreed on."""
+        return self._connection.suite
 
     @property
     def parameters(self) -> Parameters | None:

@@ -37,7 +37,7 @@ def identity_from_icpy(identity: object) -> Identity:
     if getattr(identity, "anonymous", False) is True:
         return AnonymousIdentity()
     if not callable(getattr(identity, "sign", None)) or not isinstance(getattr(identity, "der_pubkey", None), bytes):
-        raise MisuseError("not an identity of ic-py", reason=Reason.WRONG_TYPE)
+        raise MisuseError("this is no identity, neither of this library nor of ic-py", reason=Reason.WRONG_TYPE)
     links = getattr(identity, "delegations", None)
     if links is None:
         return _Adapter(cast(_IcPyIdentity, identity))

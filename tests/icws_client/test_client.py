@@ -10,7 +10,7 @@ import pytest
 from icws_client import ClientConfig, GatewayTarget, connect
 from icws_client.http import HttpClient, is_loopback
 from icws_client.root_key import MAINNET_ROOT_KEY, as_root_key
-from icws_secure.errors import DecodeError, MisuseError
+from icws_secure.errors import DecodeError, MisuseError, TransportError
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.principal import Principal
 
@@ -70,6 +70,21 @@ def test_a_state_file_asks_the_session_for_its_state(tmp_path: Path) -> None:
         ((), {"root_key": b"short"}),
         ((), {"root_key": "text"}),
         ((), {"identity": 3}),
+        ((), {"identity": "me.pem"}),
+        ((5,), {}),
+        (([5],), {}),
+        ((b"ws://a",), {}),
+        ((), {"open_timeout": "5"}),
+        ((), {"open_timeout": None}),
+        ((), {"profile": "secur"}),
+        ((), {"profile": None}),
+        ((), {"send_via": "http"}),
+        ((), {"payload": ["hpke"]}),
+        ((), {"payload": None}),
+        ((), {"minimum": "aes"}),
+        ((), {"codec": 5}),
+        ((), {"config": 5}),
+        ((), {"on_event": 5}),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_at_once(gateways: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -91,9 +106,17 @@ def test_a_canister_that_is_none_is_refused(text: str) -> None:
 
 
 async def test_an_address_of_the_ic_that_is_none_is_refused_when_it_is_used() -> None:
-    for url in ("ftp://a", "icp-api.io", "https://", "https://a/?x=1", "https://a/#x"):
+    hopeless: tuple[Any, ...] = ("http://[::1", "https://a:99999", "https://a:0", "https://user:word@a", None, 5)
+    for url in ("ftp://a", "icp-api.io", "https://", "https://a/?x=1", "https://a/#x", *hopeless):
         with pytest.raises(MisuseError):
             HttpClient(url)
+
+
+async def test_a_replica_that_is_not_there_is_named() -> None:
+    http = HttpClient("http://127.0.0.1:9")
+    with pytest.raises(TransportError, match=r"cannot be reached: .*url http://127\.0\.0\.1:9,"):
+        await http.get("/api/v2/status", timeout_s=5)
+    await http.close()
 
 
 @pytest.mark.req("ICWS-LIB-022")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-from ...errors import MisuseError
+from ...errors import MisuseError, Reason
 from ...limits import MAX_MESSAGE_AGE_NS, MAX_MESSAGE_TTL_NS, MAX_OPEN_TTL_NS, NS_PER_MS, NS_PER_S
 from ...wire.frames import SUBPROTOCOL
 from ...wire.principal import Principal
@@ -15,6 +15,7 @@ __all__ = ["SUBPROTOCOL", "ClientConfig", "Confirm", "GatewayTarget", "Profile",
 
 Profile = Literal["secure", "omnia"]
 SendVia = Literal["gateway", "direct"]
+SignWith = Literal["session", "owner"]
 Confirm = Literal["executed", "accepted", "relayed"]
 
 
@@ -56,7 +57,7 @@ class ClientConfig:
     gateways: tuple[GatewayTarget, ...] = ()
     direct_fallback: bool = True
     send_via: SendVia = "gateway"
-    sign_with: Literal["session", "owner"] = "session"
+    sign_with: SignWith = "session"
     client_nonce: int | None = None
     expires_at_ns: int | None = None
     evict: Principal | None = None
@@ -121,6 +122,14 @@ class ClientConfig:
     """How long a close waits for its certified confirmation."""
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("profile", self.profile, Profile),
+            ("send_via", self.send_via, SendVia),
+            ("sign_with", self.sign_with, SignWith),
+        ):
+            if value not in get_args(known):
+                words = " or ".join(get_args(known))
+                raise MisuseError(f"{name} is {words}", reason=Reason.INVALID_ARGUMENT, received=repr(value)[:40])
         # [ICWS-CLT-012]
         if not 0 < self.open_ttl_ns <= MAX_OPEN_TTL_NS:
             raise MisuseError("open_ttl_ns is out of range", requirement="ICWS-CLT-012", maximum=MAX_OPEN_TTL_NS)
