@@ -22,6 +22,7 @@ from .logs import configure_logs, logger
 from .sample_config import sample_config
 from .server import Gateway
 from .tls import server_context
+from .traces import Traces
 from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
 from .workers import UNUSABLE, Supervisor, reserve_port, share
@@ -101,6 +102,7 @@ def _check_files(settings: GatewayConfig) -> None:
         check_identity(share(settings, number).identity)
     server_context(settings)
     configured_root_key(settings)
+    Traces.configured(settings, "")
 
 
 def _serve_all(settings: GatewayConfig, load: Callable[[], GatewayConfig]) -> int:

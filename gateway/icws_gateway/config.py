@@ -127,6 +127,12 @@ class GatewayConfig(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines.")
+    traces_endpoint: str | None = Field(
+        None, description="Where OpenTelemetry spans are sent to: OTLP over HTTP, as http://127.0.0.1:4318/v1/traces."
+    )
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="Part of opens, calls and polls that is traced."
+    )
     drain_seconds: Seconds = Field(20, description="Time that clients have to leave after SIGTERM.")
 
     # --- connections ---
@@ -255,9 +261,11 @@ class GatewayConfig(BaseSettings):
             ip_network(text)
         return value
 
-    @field_validator("ic_url")
+    @field_validator("ic_url", "traces_endpoint")
     @classmethod
-    def _url(cls, value: str) -> str:
+    def _url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not an http or https URL")

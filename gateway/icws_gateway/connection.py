@@ -27,6 +27,7 @@ from .open_check import OpenedSession, OpenRequest, read_open, verify_open
 from .receipts import CallFailed, CallOutcome, open_refusal, receipt
 from .refusal import ClientRefused
 from .services import Services
+from .traces import NO_TRACE, Trace
 
 __all__ = ["ClientConnection"]
 
@@ -46,6 +47,7 @@ class ClientConnection:
 
     __slots__ = (
         "_address",
+        "_canister",
         "_lane",
         "_log",
         "_machine",
@@ -66,6 +68,7 @@ class ClientConnection:
         self._lane = CallLane()
         self._tasks: set[asyncio.Task[None]] = set()
         self._profile = _OMNIA
+        self._canister = ""
         self._log = logger(connection=str(socket.id))
         self.modern = modern
 
@@ -123,6 +126,7 @@ class ClientConnection:
                 frame = await self._socket.recv()
         except TimeoutError:
             raise ClientRefused(CloseCode.OPEN_TIMEOUT, "no ws_open in time", limit="open_time") from None
+        trace = services.traces.begin("open", connection=str(self._socket.id))
         request = read_open(
             frame,
             gateway=services.identity.principal,
@@ -138,7 +142,8 @@ class ClientConnection:
         self._register(request)
         if self._session is not None:
             self._lane.enter(request_id)
-            self._spawn(self._relay_open(request, request_id))
+            trace.note(canister=self._canister, profile=self._profile, attach=request.session.attach)
+            self._spawn(self._relay_open(request, request_id, trace))
 
     def _register(self, request: OpenRequest) -> None:
         services = self._services
@@ -146,6 +151,7 @@ class ClientConnection:
             raise ClientRefused(CloseCode.DRAINING, "the gateway is shutting down")
         services.directory.admit(request.session, services.config)
         self._session = request.session
+        self._canister = request.session.canister.to_text()
         self._profile = _SECURE if request.session.secure else _OMNIA
         self._machine.handle(ConnectionEvent.OPEN_VERIFIED)
         # [ICWS-GWY-005] before the open is relayed: its answer may be polled before the call returns
@@ -154,7 +160,7 @@ class ClientConnection:
         services.pollers.ensure(request.session.canister)
         if isinstance(superseded, ClientConnection):
             superseded._superseded()
-        self._log = self._log.bind(canister=request.session.canister.to_text(), profile=self._profile)
+        self._log = self._log.bind(canister=self._canister, profile=self._profile)
         self._log.info("open verified", attach=request.session.attach)
 
     def _superseded(self) -> None:
@@ -163,19 +169,21 @@ class ClientConnection:
         self._services.metrics.clients.labels(self._profile).dec()
         self._socket.refuse(ClientRefused(CloseCode.SUPERSEDED, "a later attach took over"))
 
-    async def _relay_open(self, request: OpenRequest, request_id: bytes) -> None:
+    async def _relay_open(self, request: OpenRequest, request_id: bytes, trace: Trace) -> None:
         services = self._services
-        outcome = await self._relay(request.body, request_id, request.envelope.content.ingress_expiry_ns)
+        expires_ns = request.envelope.content.ingress_expiry_ns
+        call = trace.child("call", **self._facts())
+        outcome = await self._relay(request.body, request_id, expires_ns, call)
         refusal = open_refusal(request_id, outcome)
+        named = "failed" if isinstance(outcome, CallFailed) else "answered" if refusal is None else "refused"
+        services.metrics.opens.labels(named).inc()
+        trace.end(named, failed=refusal is not None or named == "failed")
         if isinstance(outcome, CallFailed):
-            services.metrics.opens.labels("failed").inc()
             self._socket.refuse(ClientRefused(CloseCode.REPLICA_ERROR, outcome.words))
         elif refusal is not None:
-            services.metrics.opens.labels("refused").inc()
             self._handle(ConnectionEvent.OPEN_REFUSED)
             self._socket.refuse(ClientRefused(CloseCode.OPEN_REFUSED, refusal))
         else:
-            services.metrics.opens.labels("answered").inc()
             self._handle(ConnectionEvent.OPEN_ANSWERED)
 
     async def _serve_one(self) -> None:
@@ -195,15 +203,20 @@ class ClientConnection:
         self._spawn(self._relay_call(call))
 
     async def _relay_call(self, call: CheckedCall) -> None:
-        outcome = await self._relay(call.body, call.request_id, call.expires_ns)
+        traces = self._services.traces
+        trace = traces.begin("call", **self._facts()) if traces.on else NO_TRACE
+        outcome = await self._relay(call.body, call.request_id, call.expires_ns, trace)
         # Without our subprotocol nobody would ever hear that a call was lost; the client must know to start anew.
         if isinstance(outcome, CallFailed) and not self.modern:
             self._socket.refuse(ClientRefused(CloseCode.REPLICA_ERROR, outcome.words))
 
-    async def _relay(self, body: bytes, request_id: bytes, expires_ns: int) -> CallOutcome:
+    def _facts(self) -> dict[str, str]:
+        return {"connection": str(self._socket.id), "canister": self._canister, "profile": self._profile}
+
+    async def _relay(self, body: bytes, request_id: bytes, expires_ns: int, trace: Trace) -> CallOutcome:
         services, canister = self._services, self.session.canister
         try:
-            outcome = await services.relay.submit(canister, body, expires_ns)
+            outcome = await services.relay.submit(canister, body, expires_ns, trace)
         finally:
             self._lane.leave(request_id)
         if isinstance(outcome, CallCertificate | CallAccepted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import structlog
@@ -48,6 +49,24 @@ def configure_logs(config: GatewayConfig, worker: int | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    # The libraries' own loggers repeat what peers do wrong; that is in the metrics.
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    _configure_libraries(max(level, logging.WARNING), renderer)
+
+
+def _configure_libraries(level: int, renderer: Any) -> None:
+    """The lines of libraries have the same form as ours, so that whatever reads the log can read all of it."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # what peers do wrong is in the metrics
     logging.getLogger("websockets").setLevel(logging.CRITICAL)

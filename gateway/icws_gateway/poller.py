@@ -30,6 +30,7 @@ from .refusal import ClientRefused
 from .reply_check import CheckedReply, PollRefused, QueuedMessage, ReplicaFault, ReplyChecker
 from .restart_probe import ProbeVerdict, RestartProbe
 from .slots import Slots
+from .traces import NO_TRACE, Trace, Traces
 
 __all__ = ["CanisterPoller", "PollProgress"]
 
@@ -68,6 +69,7 @@ class CanisterPoller:
         signatures: checks node signatures, None where that is off.
         certificates: verifies certificates, None until the root key is known.
         refuse: closes all clients without our subprotocol; for an IC that has nothing they can read.
+        traces: of polls that brought something or failed, and of what was delivered.
     """
 
     def __init__(
@@ -83,9 +85,11 @@ class CanisterPoller:
         signatures: Callable[[], NodeSignatures | None],
         certificates: Callable[[], CertificateVerifier | None],
         refuse: Callable[[Principal, ClientRefused], None],
+        traces: Traces,
     ) -> None:
         now = time.monotonic()
         self._canister = canister
+        self._name = canister.to_text()
         self._ic = ic
         self._directory = directory
         self._metrics = metrics
@@ -93,6 +97,7 @@ class CanisterPoller:
         self._signatures = signatures
         self._certificates = certificates
         self._refuse = refuse
+        self._traces = traces
         self._checker = ReplyChecker(canister, gateway)
         self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(
             config.polls_ahead, config.poll_ahead_bytes
@@ -110,7 +115,7 @@ class CanisterPoller:
         self._newest_ns = 0
         self._polls: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._log = logger(canister=canister.to_text())
+        self._log = logger(canister=self._name)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -185,18 +190,21 @@ class CanisterPoller:
     async def _poll(self, nonce: int) -> None:
         """One poll of the queue; always ends in the cursor's ``failed`` or ``received``."""
         done = False
+        trace = self._traces.begin("poll", canister=self._name, nonce=nonce)
         try:
-            reply = await self._ask(nonce)
+            reply = await self._ask(nonce, trace)
             if reply is None:
                 self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
                 return
             at_position = nonce == self._cursor.position
-            if not self._may_move(nonce, reply):
+            if not self._may_move(nonce, reply, trace):
                 self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
                 return
             done = True
-            if not self._take(nonce, reply):
+            if not self._take(nonce, reply, trace):
                 return
+            if reply.messages:
+                trace.end("messages", messages=len(reply.messages))
             if at_position:
                 self._probe.polled(messages=bool(reply.messages))
                 self._pace.replied(time.monotonic(), messages=bool(reply.messages), more=reply.more)
@@ -204,7 +212,7 @@ class CanisterPoller:
             if not done:
                 self._cursor.failed(nonce)
 
-    def _may_move(self, nonce: int, reply: CheckedReply) -> bool:
+    def _may_move(self, nonce: int, reply: CheckedReply, trace: Trace) -> bool:
         """Whether the queue may be followed to where a reply's messages are.
 
         What begins where it was asked for is for the clients to verify. Another place would move all of them, and one
@@ -212,9 +220,9 @@ class CanisterPoller:
         """
         if not reply.messages or reply.messages[0].nonce == nonce:
             return True
-        return self._is_genuine(reply)
+        return self._is_genuine(reply, trace)
 
-    def _is_genuine(self, reply: CheckedReply) -> bool:
+    def _is_genuine(self, reply: CheckedReply, trace: Trace = NO_TRACE) -> bool:
         certificates = self._certificates()
         if certificates is None:
             return True
@@ -222,16 +230,16 @@ class CanisterPoller:
             # [ICWS-GWY-012]
             certificates.verify(reply.certificate, now=time.time_ns(), canister_id=self._canister)
         except IcwsError as error:
-            self._fault("certificate", str(error))
+            self._fault("certificate", str(error), trace)
             return False
         return True
 
-    def _take(self, nonce: int, reply: CheckedReply) -> bool:
+    def _take(self, nonce: int, reply: CheckedReply, trace: Trace) -> bool:
         gaps, let_go = self._cursor.gaps, self._cursor.let_go
         try:
             runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
         except CursorConflict as error:
-            self._fault("conflict", str(error))
+            self._fault("conflict", str(error), trace)
             self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
             return False
         self._metrics.gaps.inc(self._cursor.gaps - gaps)
@@ -242,9 +250,12 @@ class CanisterPoller:
         clients = self._directory.of(self._canister)
         for run in runs:
             self._metrics.poll_messages.inc(len(run.entries))
-            self._metrics.poll_lag.observe(max(0.0, (time.time_ns() - run.reply.time_ns) / 1e9))
+            lag = max(0.0, (time.time_ns() - run.reply.time_ns) / 1e9)
+            self._metrics.poll_lag.observe(lag)
             if clients is not None:
+                part = trace.child("deliver", canister=self._name, messages=len(run.entries))
                 deliver(run.reply, run.entries, clients, self._metrics)
+                part.end("delivered", lag_ms=round(1_000 * lag, 1))
         return True
 
     async def _ask_probe(self, nonce: int) -> None:
@@ -269,7 +280,7 @@ class CanisterPoller:
         finally:
             self._probing = False
 
-    async def _ask(self, nonce: int) -> CheckedReply | None:
+    async def _ask(self, nonce: int, trace: Trace = NO_TRACE) -> CheckedReply | None:
         """The checked answer to a poll, or None if there is none that can be used."""
         arg = encode_get_messages_argument(nonce)
         started = time.monotonic()
@@ -278,14 +289,14 @@ class CanisterPoller:
             while reply is None:
                 reply = await self._ask_once(arg)
         except ReplicaFault as error:
-            self._fault(error.kind, str(error))
+            self._fault(error.kind, str(error), trace)
             return None
         except PollRefused as error:
-            self._failed("refused", str(error))
+            self._failed("refused", str(error), trace)
             return None
         except IcwsError as error:
             self._metrics.ic_errors.labels("query", error_kind(error)).inc()
-            self._failed("failed", error.message)
+            self._failed("failed", error.message, trace)
             return None
         self._metrics.polls.labels("messages" if reply.messages else "empty").inc()
         self._metrics.poll_seconds.observe(time.monotonic() - started)
@@ -335,11 +346,12 @@ class CanisterPoller:
         clients = self._directory.of(self._canister)
         return clients is not None and clients.has_legacy
 
-    def _fault(self, kind: str, words: str) -> None:
+    def _fault(self, kind: str, words: str, trace: Trace) -> None:
         self._metrics.replica_faults.labels(kind).inc()
-        self._failed("fault", words)
+        self._failed("fault", words, trace)
 
-    def _failed(self, outcome: str, words: str) -> None:
+    def _failed(self, outcome: str, words: str, trace: Trace) -> None:
+        trace.end(outcome, failed=True)
         self._metrics.polls.labels(outcome).inc()
         if self._pace.failures % _LOG_EVERY == 0:
             self._log.warning("polls fail", outcome=outcome, why=words)

@@ -15,6 +15,7 @@ from .node_keys import NodeSignatures
 from .poller import CanisterPoller, PollProgress
 from .refusal import ClientRefused
 from .slots import Slots
+from .traces import Traces
 
 __all__ = ["Pollers"]
 
@@ -28,6 +29,7 @@ class Pollers:
         directory: who wants messages.
         config: intervals and bounds.
         metrics: counts.
+        traces: of polls and deliveries.
 
     Attributes:
         signatures: checks node signatures; None where that is off.
@@ -35,13 +37,20 @@ class Pollers:
     """
 
     def __init__(
-        self, gateway: Principal, ic: IcClient, directory: Directory, config: GatewayConfig, metrics: GatewayMetrics
+        self,
+        gateway: Principal,
+        ic: IcClient,
+        directory: Directory,
+        config: GatewayConfig,
+        metrics: GatewayMetrics,
+        traces: Traces,
     ) -> None:
         self._gateway = gateway
         self._ic = ic
         self._directory = directory
         self._config = config
         self._metrics = metrics
+        self._traces = traces
         self._slots = Slots(config.polls_in_flight)
         self._pollers: dict[Principal, CanisterPoller] = {}
         self._stopping: set[asyncio.Task[None]] = set()
@@ -68,6 +77,7 @@ class Pollers:
                 signatures=lambda: self.signatures,
                 certificates=lambda: self.certificates,
                 refuse=self._refuse_legacy,
+                traces=self._traces,
             )
             self._pollers[canister] = poller
             poller.start()

@@ -19,6 +19,7 @@ from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
 from .receipts import CallFailed, CallOutcome, outcome_name
 from .slots import Slots
+from .traces import NO_TRACE, Trace
 
 __all__ = ["CallRelay"]
 
@@ -60,26 +61,31 @@ class CallRelay:
         for slots in self._canisters.values():
             slots.semaphore.change(self._per_canister)
 
-    async def submit(self, canister: Principal, body: bytes, expires_ns: int) -> CallOutcome:
+    async def submit(self, canister: Principal, body: bytes, expires_ns: int, trace: Trace = NO_TRACE) -> CallOutcome:
         """Relays one call and says how it ended. Waits for its turn first.
 
         Args:
             canister: the canister called.
             body: the request, as the client signed it.
             expires_ns: when the IC stops taking it, nanoseconds since 1970.
+            trace: of the call; ends here.
         """
         async with self._slot(canister):
             started = time.monotonic()
-            outcome = await self._until_answered(canister, body, expires_ns)
+            outcome = await self._until_answered(canister, body, expires_ns, trace)
+        trace.end(outcome_name(outcome), failed=isinstance(outcome, CallFailed))
         self._metrics.calls.labels(outcome_name(outcome)).inc()
         if isinstance(outcome, CallCertificate):
             self._metrics.call_seconds.observe(time.monotonic() - started)
         return outcome
 
-    async def _until_answered(self, canister: Principal, body: bytes, expires_ns: int) -> CallOutcome:
+    async def _until_answered(self, canister: Principal, body: bytes, expires_ns: int, trace: Trace) -> CallOutcome:
         give_up = time.monotonic() + self._retry_seconds
         pause = _FIRST_PAUSE
+        attempts = 0
         while True:
+            attempts += 1
+            trace.note(attempts=attempts)
             # [ICWS-GWY-021] it may have expired while it waited for its turn
             if time.time_ns() > expires_ns:
                 return CallFailed("the envelope has expired")

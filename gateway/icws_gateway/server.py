@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -43,8 +43,12 @@ from .services import Services
 from .status_page import StatusPage
 from .tls import certificate_expiry, reload_certificate, server_context
 from .tls_door import TlsDoor
+from .traces import Traces
 from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["Gateway", "serve_gateway"]
 
@@ -59,13 +63,19 @@ class Gateway:
         config: its settings.
         identity: its principal selects its queue at each canister; by default from the settings' key file.
         siblings: the figures of other processes that share its port; None if there are none.
+        traces: where its OpenTelemetry spans go, for embedders; by default where the settings say, if they do.
 
     Raises:
-        MisuseError: the identity, the root key or the TLS files cannot be used.
+        MisuseError: the identity, the root key or the TLS files cannot be used, or traces are wanted without the extra.
     """
 
     def __init__(
-        self, config: GatewayConfig, identity: Identity | None = None, *, siblings: WorkerMetrics | None = None
+        self,
+        config: GatewayConfig,
+        identity: Identity | None = None,
+        *,
+        siblings: WorkerMetrics | None = None,
+        traces: TracerProvider | None = None,
     ) -> None:
         self._config = config
         self._siblings = siblings
@@ -76,6 +86,9 @@ class Gateway:
         descriptors = Descriptors.divided(config)
         self._hub = SocketHub(config, self.metrics, descriptors)
         self._ic = IcClient(config, self._identity, self.metrics)
+        self._traces = (
+            Traces(traces) if traces is not None else Traces.configured(config, self._identity.principal.to_text())
+        )
         directory = Directory()
         self._services = Services(
             config=config,
@@ -83,9 +96,10 @@ class Gateway:
             metrics=self.metrics,
             admission=Admission(config),
             directory=directory,
-            pollers=Pollers(self._identity.principal, self._ic, directory, config, self.metrics),
+            pollers=Pollers(self._identity.principal, self._ic, directory, config, self.metrics, self._traces),
             relay=CallRelay(self._ic, config, self.metrics),
             closer=Closer(self._ic, self._identity, config.closes_waiting, self.metrics),
+            traces=self._traces,
         )
         self._status = StatusPage(self.metrics, directory, self._services.pollers)
         self._server: Server | None = None
@@ -219,6 +233,7 @@ class Gateway:
         await asyncio.gather(*self._background, return_exceptions=True)
         await services.pollers.stop()
         await self._ic.stop()
+        await self._traces.stop()
         if self._siblings is not None:
             await self._siblings.stop()
         if self._server is not None:

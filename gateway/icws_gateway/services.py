@@ -14,6 +14,7 @@ from .directory import Directory
 from .metrics import GatewayMetrics
 from .pollers import Pollers
 from .relay import CallRelay
+from .traces import Traces
 
 __all__ = ["Services"]
 
@@ -31,6 +32,7 @@ class Services:
         pollers: polls of the canisters that have clients.
         relay: calls to the IC.
         closer: ``ws_close`` for clients that left.
+        traces: of opens and calls.
         certificates: verifies canister signatures in delegations; None until the root key is known.
         draining: no new clients.
     """
@@ -43,5 +45,6 @@ class Services:
     pollers: Pollers
     relay: CallRelay
     closer: Closer
+    traces: Traces
     certificates: CertificateVerifier | None = None
     draining: bool = False

@@ -321,13 +321,13 @@ async def make_gateway(ic: Ic, gateway_identity: Identity) -> AsyncIterator[Make
     """Starts gateways with settings of the test's choice in front of the IC."""
     async with AsyncExitStack() as stack:
 
-        async def make(*, identity: Identity | None = None, **settings: Any) -> Gateway:
+        async def make(*, identity: Identity | None = None, traces: Any = None, **settings: Any) -> Gateway:
             chosen: dict[str, Any] = {
                 "listen": "127.0.0.1:0",
                 "close_timeout_seconds": 1,
                 "head_interval_seconds": 0,
             } | settings
-            gateway = Gateway(GatewayConfig(ic_url=ic.url, **chosen), identity or gateway_identity)
+            gateway = Gateway(GatewayConfig(ic_url=ic.url, **chosen), identity or gateway_identity, traces=traces)
             await gateway.start()
             stack.push_async_callback(gateway.stop)
             await until(lambda: gateway.is_ready)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import signal
 import socket
@@ -19,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from icws_gateway import Gateway, GatewayConfig
 from icws_gateway.cli import _reload, app
-from icws_gateway.logs import logger
+from icws_gateway.logs import configure_logs, logger
 from icws_secure.errors import MisuseError
 from icws_secure.wire.close_codes import CloseCode
 
@@ -86,6 +88,23 @@ async def test_logs_hold_no_payloads_keys_or_clients(ic, make_gateway, connect_p
     assert "refused" in text
     for name in ("secret", peer.identity.principal.to_text(), str(peer.key.client_nonce)):
         assert name not in text
+
+
+def test_lines_of_libraries_have_the_form_of_ours(capsys):
+    kept = logging.getLogger().handlers[:]
+    try:
+        configure_logs(GatewayConfig(log_format="json"), 3)
+        logger(connection="abc").info("ours", why="because")
+        logging.getLogger("some.library").error("theirs %d", 7)
+        logging.getLogger("some.library").info("not worth a line")
+    finally:
+        structlog.contextvars.clear_contextvars()
+        structlog.reset_defaults()
+        logging.basicConfig(handlers=kept, force=True)
+    ours, theirs = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (ours["event"], ours["connection"], ours["level"], ours["worker"]) == ("ours", "abc", "info", 3)
+    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("theirs 7", "some.library", "error")
+    assert set(theirs) == {"event", "logger", "level", "timestamp", "worker"}
 
 
 async def test_tls_certificate_is_renewed_without_dropping_connections(ic, make_gateway, tmp_path, write_certificate):
