@@ -92,6 +92,7 @@ RESUME_WINDOW_NS: Final = 600 * NS_PER_S  # a detached session lives, unless con
 RETAINED_MESSAGES: Final = 2_048  # unacknowledged messages of a session; ours [R23]
 RETAINED_BYTES: Final = 4 << 20  # of them, of a session; ours [R23]
 RETAINED_TOTAL_BYTES: Final = 512 << 20  # of all sessions; ours [R34]
+MODEST_SHARE: Final = 16  # a session with at most this part of its bytes may use the last quarter of the total; ours
 RETAINED_RESERVE: Final = 64  # service messages beyond RETAINED_MESSAGES: acknowledgements and the close; ours
 QUEUE_MESSAGES: Final = 100_000  # entries of one gateway's queue; ours [R34]
 QUEUE_BYTES: Final = 128 << 20  # of one gateway's queue; ours [R34]
@@ -105,6 +106,8 @@ QUEUE_MIN_AGE_NS: Final = 60 * NS_PER_S
 DELIVERY_RETRY_NS: Final = 2 * NS_PER_S  # until the timer looks after messages that nobody handled; ours
 MAX_GATEWAYS: Final = 10_000  # queues of a canister; ours [R34]
 MAX_SESSIONS: Final = 50_000  # registrations and sessions of a canister, ended ones included; ours [R34]
+# a principal that has opened as omnia/1 is no session principal; ours [R1]
+OMNIA_REMEMBERED_NS: Final = 86_400 * NS_PER_S
 SESSIONS_PER_OWNER: Final = 8  # live ones; ours [R4]
 ENDED_PER_OWNER: Final = 32  # ended ones that are still remembered; ours [R34]
 TIMER_SESSIONS: Final = 200  # in one timer run; spec [R19]

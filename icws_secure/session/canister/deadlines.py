@@ -9,12 +9,24 @@ from icws_secure.wire.registration import SessionState
 from .config import CanisterConfig
 from .state import GatewayQueue, Session
 
-__all__ = ["FLOOR", "PENDING", "QUEUE", "REFUSED", "SESSION", "forget_at", "of_queue", "of_session", "unacked_until"]
+__all__ = [
+    "FLOOR",
+    "OMNIA",
+    "PENDING",
+    "QUEUE",
+    "REFUSED",
+    "SESSION",
+    "forget_at",
+    "of_queue",
+    "of_session",
+    "unacked_until",
+]
 
 SESSION: Final = "session"
 PENDING: Final = "pending"
 REFUSED: Final = "refused"
 FLOOR: Final = "floor"
+OMNIA: Final = "omnia"
 QUEUE: Final = "queue"
 
 

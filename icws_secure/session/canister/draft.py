@@ -64,6 +64,7 @@ class Draft:
         "held_bytes",
         "messages",
         "nonce_floor",
+        "omnia_seen",
         "owners",
         "pending",
         "pending_owners",
@@ -97,6 +98,7 @@ class Draft:
         self.owners = state.owners
         self.refused = state.refused
         self.floors = state.floors
+        self.omnia_seen = state.omnia_seen
         self.queues = state.queues
         self.nonce_floor = state.nonce_floor
         self.held_bytes = state.held_bytes
@@ -136,6 +138,7 @@ class Draft:
             owners=self.owners,
             refused=self.refused,
             floors=self.floors,
+            omnia_seen=self.omnia_seen,
             queues=self.queues,
             nonce_floor=self.nonce_floor,
             held_bytes=self.held_bytes,
@@ -292,6 +295,13 @@ class Draft:
         """Keep what a revoke-all leaves behind."""
         self.floors = self.floors.set(owner, floor)
         self.schedule = self.schedule.add(floor.until_ns, deadlines.FLOOR, owner)
+
+    def remember_omnia(self, principal: Principal, until: int) -> None:
+        """Remember that a principal has opened as ``omnia/1``; above the bound nobody is added."""
+        # [ICWS-CAN-027]
+        if principal in self.omnia_seen or len(self.omnia_seen) < self.config.max_sessions:
+            self.omnia_seen = self.omnia_seen.set(principal, until)
+            self.schedule = self.schedule.add(until, deadlines.OMNIA, principal)
 
     @property
     def records(self) -> int:

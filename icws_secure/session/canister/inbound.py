@@ -120,10 +120,12 @@ def _accept_secure(draft: Draft, session: Session, message: WebsocketMessage) ->
     config = draft.config
     size = 0 if message.is_service_message else len(message.content)  # what a service message says is not kept
     alone = seq == inbound.executed_through + 1
+    # who leaves gaps on purpose must not keep others from speaking in order
+    total = config.window_total_bytes if seq == inbound.accepted_through + 1 else config.window_total_bytes * 3 // 4
     if (
         seq > inbound.executed_through + config.window_messages
         or (inbound.held_bytes + size > config.window_bytes and not alone)
-        or draft.held_bytes + size > config.window_total_bytes
+        or draft.held_bytes + size > total
     ):
         refuse(RefusalCode.OUT_OF_WINDOW, f"the next message is {inbound.accepted_through + 1}")
     session, held = _read(draft, session, message)

@@ -76,6 +76,10 @@ def _look(draft: Draft, due: Due, entries: int) -> int:
         floor = draft.floors.get(key)
         if floor is not None and floor.until_ns <= draft.now:
             draft.floors = draft.floors.delete(key)
+    elif due.kind == deadlines.OMNIA and isinstance(key, Principal):
+        until = draft.omnia_seen.get(key)
+        if until is not None and until <= draft.now:
+            draft.omnia_seen = draft.omnia_seen.delete(key)
     return 0
 
 

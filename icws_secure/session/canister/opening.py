@@ -85,6 +85,8 @@ def _open_omnia(draft: Draft, caller: Principal, argument: OpenArgument) -> None
     )
     session = outbound.send_service(draft, session, OpenMessage(client_key))
     draft.put(session)
+    if draft.config.secure:
+        draft.remember_omnia(caller, draft.now + limits.OMNIA_REMEMBERED_NS)
     draft.say(Opened(client_key, caller, secure=False))
 
 

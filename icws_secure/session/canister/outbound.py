@@ -34,12 +34,15 @@ def send(draft: Draft, session: Session, data: bytes) -> Session:
         refuse(RefusalCode.CONTENT_TOO_LARGE, f"a message has at most {config.max_content_bytes} bytes")
     outbound = session.outbound
     if session.secure:
-        size = len(content)
+        size = outbound.retained_bytes + len(content)
+        # who never acknowledges must not use up what the others need
+        modest = size <= config.retained_bytes // limits.MODEST_SHARE
+        total = config.retained_total_bytes if modest else config.retained_total_bytes * 3 // 4
         # [ICWS-CAN-062]
         if (
             len(outbound.retained) >= config.retained_messages
-            or outbound.retained_bytes + size > config.retained_bytes
-            or draft.retained_bytes + size > config.retained_total_bytes
+            or size > config.retained_bytes
+            or draft.retained_bytes + len(content) > total
         ):
             refuse(RefusalCode.RETENTION_FULL, "the client has too many messages to acknowledge")
     session = _next(draft, session, content, is_service=False)

@@ -83,6 +83,9 @@ def _check_session_principal(draft: Draft, pair: Pair) -> None:
     session = draft.sessions.get(principal)
     if session is not None and (session.registration is None or session.owner != caller):
         refuse(RefusalCode.SESSION_PRINCIPAL_BOUND, "this session principal is bound to another registration")
+    # [ICWS-CAN-009] a session key is made for one registration, so this is not one; its holder would be locked out
+    if principal in draft.omnia_seen:
+        refuse(RefusalCode.SESSION_PRINCIPAL_BOUND, "this principal opens sessions of its own, without a registration")
 
 
 def _check_time(draft: Draft, caller: Principal, created_at_ns: int) -> None:

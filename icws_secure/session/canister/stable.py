@@ -61,6 +61,7 @@ def dump(state: CanisterState, config: CanisterConfig) -> bytes:
             "pending": [_registration(registration) for registration in state.pending.values()],
             "refused": [[owner.raw, session.raw, until] for (owner, session), until in state.refused.items()],
             "floors": [[owner.raw, floor.created_at_ns, floor.until_ns] for owner, floor in state.floors.items()],
+            "omnia_seen": [[principal.raw, until] for principal, until in state.omnia_seen.items()],
             "queues": [_queue(gateway, queue) for gateway, queue in state.queues.items()],
             "application": [[label, _subtree(subtree)] for label, subtree in state.application.items()],
             "suite_keys": config.suites.keys_to_stable(state.suite_keys),
@@ -162,6 +163,8 @@ def _load(value: Any, config: CanisterConfig, now: int) -> CanisterState:
         draft.refuse_pair((Principal(owner), Principal(principal)), until)
     for owner, created_at, until in value["floors"]:
         draft.put_floor(Principal(owner), Floor(created_at, until))
+    for principal, until in value.get("omnia_seen", ()):
+        draft.remember_omnia(Principal(principal), until)
     for session in sessions:
         # [ICWS-CAN-032]
         if session.inbound.delivering is not None:

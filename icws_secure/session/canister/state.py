@@ -296,6 +296,7 @@ class CanisterState:
         owners: the session principals of an owner: pending, live and remembered ones.
         refused: revoked pairs without a session, and until when they are refused.
         floors: what revoke-all has left.
+        omnia_seen: who has opened as ``omnia/1``, and until when that is remembered; both profiles only.
         queues: by gateway.
         nonce_floor: above every nonce of a queue that was dropped.
         held_bytes: client messages not handled, all sessions.
@@ -322,6 +323,7 @@ class CanisterState:
     owners: Map[Principal, Map[Principal, None]] = _NOTHING
     refused: Map[Pair, int] = _NOTHING
     floors: Map[Principal, Floor] = _NOTHING
+    omnia_seen: Map[Principal, int] = _NOTHING
     queues: Map[Principal, GatewayQueue] = _NOTHING
     nonce_floor: int = 0
     held_bytes: int = 0

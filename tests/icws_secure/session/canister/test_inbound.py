@@ -120,11 +120,24 @@ def test_the_window_is_bounded_in_bytes_but_for_the_next_message(world: Any, ali
 def test_what_all_sessions_hold_is_bounded(make_world: Any, make_alice: Any, code_of: Any) -> None:
     world = make_world(window_total_bytes=1000)
     alice, bob = make_alice(world), make_alice(world, "bob")
-    assert world.message(alice.principal, 2, bytes(900)).refusal is None
-    assert code_of(world.message(bob.principal, 2, bytes(101))) is RefusalCode.OUT_OF_WINDOW
-    assert code_of(world.message(bob.principal, 1, bytes(101))) is RefusalCode.OUT_OF_WINDOW
+    assert world.message(alice.principal, 2, bytes(700)).refusal is None
+    assert code_of(world.message(bob.principal, 2, bytes(51))) is RefusalCode.OUT_OF_WINDOW
+    assert code_of(world.message(bob.principal, 1, bytes(301))) is RefusalCode.OUT_OF_WINDOW
     world.message(alice.principal, 1)
-    assert world.message(bob.principal, 1, bytes(101)).refusal is None
+    assert world.message(bob.principal, 1, bytes(301)).refusal is None
+
+
+@pytest.mark.req("ICWS-CAN-030")
+def test_gaps_that_others_leave_keep_nobody_from_speaking_in_order(
+    make_world: Any, make_alice: Any, code_of: Any
+) -> None:
+    world = make_world(window_total_bytes=1000)
+    bob = make_alice(world, "bob")
+    for number in range(5):
+        hostile = make_alice(world, f"hostile {number}")
+        world.message(hostile.principal, 2, bytes(250))
+    assert world.sessions.state.held_bytes == 750
+    assert world.message(bob.principal, 1, bytes(250)).refusal is None
 
 
 @pytest.mark.req("ICWS-CAN-030")

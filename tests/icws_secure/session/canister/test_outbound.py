@@ -161,6 +161,21 @@ def test_at_a_byte_bound_send_fails(make_world: Any, make_alice: Any, bound: str
     assert world.sessions.certified_root() == before
 
 
+@pytest.mark.req("ICWS-CAN-062")
+def test_clients_that_never_acknowledge_do_not_silence_the_others(make_world: Any, make_alice: Any) -> None:
+    world = make_world(retained_bytes=32_000, retained_total_bytes=80_000)
+    bob = make_alice(world, "bob")
+    for number in range(4):
+        idle = make_alice(world, f"idle {number}")
+        for _ in range(40):
+            world.sessions.send_many((idle.key,), bytes(1_000), world.now)
+    assert 58_000 < world.sessions.state.retained_bytes < 64_000
+    world.send(bob.key, bytes(1_000))
+    with pytest.raises(MisuseError) as raised:
+        world.send(bob.key, bytes(1_000))  # more than a modest session holds
+    assert raised.value.facts["code"] == "RetentionFull"
+
+
 def test_a_client_that_is_far_behind_is_asked_for_a_sign_of_life_early(make_world: Any, make_alice: Any) -> None:
     world = make_world(retained_messages=10)
     alice = make_alice(world)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from icws_secure.limits import NS_PER_S
-from icws_secure.session.canister import CanisterConfig
+from icws_secure.session.canister import CanisterConfig, CanisterSessions
+from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import ANONYMOUS, MANAGEMENT, Principal
 from icws_secure.wire.refusal import RefusalCode
 from icws_secure.wire.registration import Parameters, SessionState
@@ -398,3 +399,50 @@ def test_a_suite_that_is_not_offered_is_too_strong_a_demand(world: Any, names: A
     for suite in ("hpke-x25519", "nonsense"):
         assert code_of(world.register(owner, session, minimum_suite=suite)) is RefusalCode.SUITE_TOO_WEAK
     assert isinstance(world.register(owner, session, minimum_suite="none"), Parameters)
+
+
+@pytest.mark.req("ICWS-CAN-009")
+def test_who_opens_as_omnia_is_not_taken_as_a_session_principal(make_world: Any, make_user: Any, code_of: Any) -> None:
+    world = make_world(profiles=frozenset({"omnia", "secure"}))
+    bob, stranger, gateway = make_user("bob"), make_user("stranger"), make_user("gateway")
+    assert world.open(bob, None, gateway) is None
+    world.close(gateway, ClientKey(bob, 7))
+    world.handle_all()
+    assert world.sessions.state.sessions.get(bob) is None
+    before = world.sessions.state
+    assert code_of(world.register(stranger, bob)) is RefusalCode.SESSION_PRINCIPAL_BOUND
+    assert world.sessions.state is before
+    world.tick(3_600)
+    restored = CanisterSessions.from_stable(world.config, world.sessions.to_stable(), now=world.now, seed=bytes(32))
+    assert restored.state.omnia_seen == world.sessions.state.omnia_seen
+    assert code_of(world.register(stranger, bob)) is RefusalCode.SESSION_PRINCIPAL_BOUND
+    assert world.open(bob, None, gateway, client_nonce=8) is None  # remembered for a day from now on
+    world.close(gateway, ClientKey(bob, 8))
+    world.tick(23.5 * 3_600)
+    assert code_of(world.register(stranger, bob)) is RefusalCode.SESSION_PRINCIPAL_BOUND
+    world.tick(3_600)
+    assert bob not in world.sessions.state.omnia_seen
+    assert isinstance(world.register(stranger, bob), Parameters)
+
+
+@pytest.mark.req("ICWS-CAN-009", "ICWS-CAN-010")
+def test_who_was_registered_by_a_stranger_can_free_itself(make_world: Any, make_user: Any, code_of: Any) -> None:
+    world = make_world(profiles=frozenset({"omnia", "secure"}))
+    bob, stranger, gateway = make_user("bob"), make_user("stranger"), make_user("gateway")
+    assert isinstance(world.register(stranger, bob), Parameters)
+    assert code_of(world.open(bob, None, gateway)) is RefusalCode.SECURE_FIELDS_MISSING
+    assert world.revoke(bob, bob) == 1
+    assert world.open(bob, None, gateway) is None
+    assert code_of(world.register(stranger, bob)) is RefusalCode.SESSION_PRINCIPAL_BOUND
+
+
+@pytest.mark.req("ICWS-CAN-009", "ICWS-CAN-027")
+def test_what_is_remembered_of_omnia_is_bounded(make_world: Any, make_user: Any) -> None:
+    world = make_world(profiles=frozenset({"omnia", "secure"}), max_sessions=3)
+    gateway = make_user("gateway")
+    for number in range(5):
+        name = make_user(f"user {number}")
+        assert world.open(name, None, gateway) is None
+        world.close(gateway, ClientKey(name, 7))
+        world.handle_all()
+    assert len(world.sessions.state.omnia_seen) == 3

@@ -21,6 +21,7 @@ EXCEPTIONS: Final[dict[str, str]] = {
     "ICWS-CAN-006": _NOT_YET,
     "ICWS-CAN-007": _NOT_YET,
     "ICWS-CAN-008": _NOT_YET,
+    "ICWS-CAN-009": _NOT_YET,
     "ICWS-CAN-010": _NOT_YET,
     "ICWS-CAN-011": _NOT_YET,
     "ICWS-CAN-012": _NOT_YET,

@@ -39,6 +39,7 @@ EXCEPTIONS: Final[dict[str, str]] = {
     "ICWS-CLT-042": _NOT_YET,
     "ICWS-CLT-043": _NOT_YET,
     "ICWS-CLT-044": _NOT_YET,
+    "ICWS-CLT-046": _NOT_YET,
     "ICWS-CLT-050": _NOT_YET,
     "ICWS-CLT-051": _NOT_YET,
     "ICWS-CLT-060": _NOT_YET,
