@@ -10,7 +10,7 @@ The steps, in this order, cheap ones first:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from icws_secure.errors import IcwsError
@@ -42,7 +42,7 @@ class CheckedCall:
     """
 
     request_id: bytes
-    body: bytes
+    body: bytes = field(repr=False)
     expires_ns: int
 
 

@@ -15,7 +15,7 @@ the address. The steps, in this order:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from icws_secure.errors import IcwsError
@@ -65,7 +65,7 @@ class OpenRequest:
 
     session: OpenedSession
     envelope: Envelope
-    body: bytes
+    body: bytes = field(repr=False)
     cost: int
 
 

@@ -9,7 +9,7 @@ Whether the certificate is genuine is for the clients, who do not believe the ga
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -65,7 +65,7 @@ class QueuedMessage:
 
     nonce: int
     key: str
-    content: bytes
+    content: bytes = field(repr=False)
     client_key: ClientKey
     leaf: bytes
 

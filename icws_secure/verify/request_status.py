@@ -9,7 +9,7 @@ Source: IC interface specification, "Request status" in "The system state tree".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..errors import CertificateError, DecodeError, MisuseError, Reason
@@ -38,7 +38,7 @@ class Replied:
         arg: the reply, as the canister gave it.
     """
 
-    arg: bytes
+    arg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

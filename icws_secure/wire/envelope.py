@@ -155,7 +155,7 @@ class CallContent(_Content):
 
     canister_id: Principal
     method_name: str
-    arg: bytes
+    arg: bytes = field(repr=False)
     sender: Principal
     ingress_expiry_ns: int
     nonce: bytes | None = None
@@ -181,7 +181,7 @@ class QueryContent(_Content):
 
     canister_id: Principal
     method_name: str
-    arg: bytes
+    arg: bytes = field(repr=False)
     sender: Principal
     ingress_expiry_ns: int
     nonce: bytes | None = None

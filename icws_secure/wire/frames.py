@@ -7,7 +7,7 @@ only to clients that negotiated :data:`SUBPROTOCOL`. A frame has exactly one of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -84,7 +84,7 @@ class MessageFrame:
     """
 
     key: str
-    content: bytes
+    content: bytes = field(repr=False)
     cert: bytes
     tree: bytes
 
@@ -100,7 +100,7 @@ class KeyedContent:
     """A message beside others under one certificate."""
 
     key: str
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

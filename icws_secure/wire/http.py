@@ -7,7 +7,7 @@ specification, "HTTPS interface".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from ..errors import DecodeError, MisuseError, Reason, TransportError
@@ -107,7 +107,7 @@ class QueryReplied:
         signatures: of the nodes that say so; may be empty.
     """
 
-    arg: bytes
+    arg: bytes = field(repr=False)
     signatures: tuple[NodeSignature, ...]
 
 

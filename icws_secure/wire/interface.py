@@ -11,7 +11,7 @@ values that do not fit, decoders ``DecodeError`` for bytes that do not. A result
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -159,7 +159,7 @@ class WebsocketMessage:
     sequence_num: int
     timestamp_ns: int
     is_service_message: bool
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 class MessageState(StrEnum):
@@ -220,7 +220,7 @@ class OutputMessage:
 
     client_key: ClientKey
     key: str
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

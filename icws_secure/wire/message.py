@@ -6,7 +6,7 @@ is an addition of ``icws-secure/1`` that other clients pass over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, cast
 
@@ -123,7 +123,7 @@ class CanisterMessage:
     sequence_num: int
     timestamp_ns: int
     is_service_message: bool
-    content: bytes
+    content: bytes = field(repr=False)
     salt: bytes | None = None
 
     def __post_init__(self) -> None:

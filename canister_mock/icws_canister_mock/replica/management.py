@@ -9,7 +9,7 @@ Source: IC interface specification, "The IC management canister".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from icws_canister_mock.replica.keys import derive
@@ -33,7 +33,7 @@ class ManagementCall:
     """
 
     caller: Principal
-    arg: bytes
+    arg: bytes = field(repr=False)
     cycles: int
 
 

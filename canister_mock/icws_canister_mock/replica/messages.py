@@ -25,7 +25,7 @@ class Ingress:
     sender: Principal
     canister: Principal
     method: str
-    arg: bytes
+    arg: bytes = field(repr=False)
     ingress_expiry_ns: int
     size: int
 
@@ -61,7 +61,7 @@ class Request:
     sender: Principal
     receiver: Principal
     method: str
-    arg: bytes
+    arg: bytes = field(repr=False)
     cycles: int
     context: CallContext | None
 

@@ -5,7 +5,7 @@ Source: IC interface specification, "Reject codes"; the replica's list of error 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 __all__ = ["ErrorCode", "RejectCode", "Rejected", "Replied", "Result"]
@@ -51,7 +51,7 @@ class Replied:
         arg: the reply's bytes, as the method gave them.
     """
 
-    arg: bytes
+    arg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Source: IC interface specification, "HTTPS interface"; the limits and texts of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 from icws_canister_mock.replica import execution
@@ -52,7 +52,7 @@ class Answer:
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
@@ -97,7 +97,7 @@ class Delivery:
     client_key: ClientKey
     kind: DeliveryKind
     seq: int
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     code: str = ""
 
     def __repr__(self) -> str:  # [ICWS-LIB-026]
@@ -129,6 +129,6 @@ class Outcome:
         accepted: the message that was taken, for :meth:`~icws_secure.session.canister.CanisterSessions.message_reply`.
     """
 
-    reply: bytes
+    reply: bytes = field(repr=False)
     events: tuple[CanisterEvent, ...] = ()
     accepted: Accepted | None = None

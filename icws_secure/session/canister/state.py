@@ -7,7 +7,7 @@ anything; the rules are in the modules beside this one, which work on a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -90,7 +90,7 @@ class Held:
     """A message from the client that is not handled yet: behind a gap, or waiting for the application."""
 
     kind: HeldKind
-    data: bytes
+    data: bytes = field(repr=False)
     received_ns: int
 
 
@@ -129,7 +129,7 @@ class Retained:
         nonce: its place in the queue of the newest attach, or None.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
     timestamp_ns: int
     nonce: int | None
 
@@ -238,7 +238,7 @@ class Entry:
 
     client_key: ClientKey
     key: str
-    content: bytes
+    content: bytes = field(repr=False)
     queued_ns: int
     session: Principal
 
