@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from icws_conformance.case import Case
-from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
-from icws_conformance.clients.manners import manner_cases
 from icws_conformance.clients.world import World, open_world
 from icws_conformance.requirements import requirements
 from icws_conformance.runner import Run, run_cases
@@ -53,7 +52,7 @@ async def run_of(words: Sequence[str], names: Sequence[str]) -> Run:
 
 
 def every_case(world: World, drivers: Drivers) -> list[Case]:
-    return [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+    return client_cases(world, drivers)
 
 
 @pytest.mark.timeout(120)

@@ -19,9 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from icws_conformance.case import Case
-from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
-from icws_conformance.clients.manners import manner_cases
 from icws_conformance.clients.world import open_world
 from icws_conformance.expected import read_expected
 from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
@@ -127,7 +126,7 @@ def client(
     async def run() -> Run | None:
         words = list(CLIENT) if start is None else split_command(start)
         async with open_world() as world, Drivers(words) as drivers:
-            every = [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+            every = client_cases(world, drivers)
             cases = select(every, case or (), requirement or ())
             if listed:
                 _list(cases)

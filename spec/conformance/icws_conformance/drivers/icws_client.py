@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import time
 from typing import Any, Final
 
 from icws_client import ClientConfig, Connection, ConnectionClosed, connect
-from icws_secure.errors import IcwsError, SessionEnded
+from icws_client.driver import Driver as SessionDriver
+from icws_secure.errors import IcwsError, Reason, SessionEnded
 from icws_secure.limits import NS_PER_MS, NS_PER_S
 from icws_secure.session.client import Ended, Event, GatewayLost
+from icws_secure.sign.identity import DelegatedIdentity, Ed25519Identity
+from icws_secure.sign.request import sign_delegation
+from icws_secure.wire.envelope import Delegation
 from icws_secure.wire.principal import Principal
 
 __all__ = ["main"]
@@ -33,8 +39,36 @@ _HURRY: Final = {
 }
 
 
+#: What it obeys of the commands and fields that not every client can.
+_FEATURES: Final = (
+    *("failover", "receipts", "reasons", "direct", "pinned", "reset", "hurry"),
+    *("hold", "saved", "delegated", "send-timeout", "payload", "clock"),
+)
+
+
+_OUTCOMES: Final = {Reason.NOT_EXECUTED: "not executed", Reason.OUTCOME_UNKNOWN: "unknown"}
+
+
+class _Clock:
+    """The machine's clock, until the suite sets it."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+    def now(self) -> int:
+        return time.time_ns() + self.ahead_ns
+
+
+_CLOCK: Final = _Clock()
+# A session's clock is no setting of the client, since no application has another one than the machine's.
+if SessionDriver.__init__.__kwdefaults__ is not None:
+    SessionDriver.__init__.__kwdefaults__["now"] = _CLOCK.now
+
+
 class _Driver:
     def __init__(self) -> None:
+        self._taking = asyncio.Event()
+        self._taking.set()
         self._connection: Connection[bytes] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._receiving: asyncio.Task[None] | None = None
@@ -44,7 +78,8 @@ class _Driver:
             answer = await getattr(self, f"on_{asked['command']}")(asked)
             _say({"id": asked["id"], "ok": True, **(answer or {})})
         except IcwsError as error:
-            _say({"id": asked["id"], "ok": False, "error": _described(error)})
+            outcome = {"outcome": _OUTCOMES.get(error.reason, "rejected")} if asked["command"] == "send" else {}
+            _say({"id": asked["id"], "ok": False, "error": _described(error), **outcome})
 
     def begin(self, asked: dict[str, Any]) -> None:
         task = asyncio.create_task(self.command(asked))
@@ -57,13 +92,14 @@ class _Driver:
 
     async def on_hello(self, asked: dict[str, Any]) -> dict[str, Any]:
         del asked
-        features = ["failover", "receipts", "reasons", "direct", "pinned", "reset", "hurry"]
-        return {"name": "icws_client", "profiles": ["secure", "omnia"], "features": features}
+        return {"name": "icws_client", "profiles": ["secure", "omnia"], "features": list(_FEATURES)}
 
     async def on_connect(self, asked: dict[str, Any]) -> dict[str, Any]:
         canister = Principal.from_text(asked["canister_id"])
         settings: dict[str, Any] = dict(_HURRY) if asked.get("hurry") else {}
-        settings |= {f"{name}_ns": ms * NS_PER_MS for name, ms in asked.get("settings_ms", {}).items()}
+        if "message_ttl_ms" in asked:
+            settings["message_ttl_ns"] = asked["message_ttl_ms"] * NS_PER_MS
+        timeout_ms, key = asked.get("send_timeout_ms"), asked.get("state_key_hex")
         self._connection = await connect(
             asked["gateways"] or None,
             canister_id=canister,
@@ -71,6 +107,12 @@ class _Driver:
             root_key=bytes.fromhex(asked["root_key_hex"]),
             profile=asked["profile"],
             gateway_principal=asked.get("gateway_principal"),
+            identity=_delegated(asked["delegation_ms"]) if "delegation_ms" in asked else None,
+            payload=asked.get("payload", "none"),
+            minimum=asked.get("minimum"),
+            send_timeout=None if timeout_ms is None else timeout_ms / 1000,
+            state_file=asked.get("state_file"),
+            state_key=None if key is None else bytes.fromhex(key),
             open_timeout=asked.get("limit_s", 10),
             close_timeout=2.0,
             config=ClientConfig(canister_id=canister, **settings),
@@ -90,8 +132,25 @@ class _Driver:
         if self._connection is not None:
             await self._connection.close()
 
+    async def on_hold(self, asked: dict[str, Any]) -> None:
+        if asked["hold"]:
+            self._taking.clear()
+        else:
+            self._taking.set()
+
+    async def on_suspend(self, asked: dict[str, Any]) -> None:
+        del asked
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.suspend()
+
+    async def on_clock(self, asked: dict[str, Any]) -> None:
+        _CLOCK.ahead_ns = asked["ahead_ms"] * NS_PER_MS
+
     async def on_reset(self, asked: dict[str, Any]) -> None:
         del asked
+        _CLOCK.ahead_ns = 0
+        self._taking.set()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         connection, self._connection = self._connection, None
@@ -100,10 +159,20 @@ class _Driver:
 
     async def _receive(self, connection: Connection[bytes]) -> None:
         try:
-            async for message in connection:
-                _say({"event": "message", "data_hex": message.hex()})
+            while True:
+                await self._taking.wait()
+                await connection.ready()
+                if self._taking.is_set() and (message := connection.take()) is not None:
+                    _say({"event": "message", "data_hex": message.data.hex()})
         except ConnectionClosed:
             return  # told as an event already
+
+
+def _delegated(lives_ms: int) -> DelegatedIdentity:
+    """An owner who speaks by a delegation that ends so soon."""
+    owner, inner = Ed25519Identity(os.urandom(32)), Ed25519Identity(os.urandom(32))
+    link = Delegation(inner.public_key_der, _CLOCK.now() + lives_ms * NS_PER_MS)
+    return DelegatedIdentity(inner, owner.public_key_der, (sign_delegation(owner, link),))
 
 
 def _tell(event: Event) -> None:

@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from icws_conformance.case import Case
-from icws_conformance.clients.attacks import attack_cases
+from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
-from icws_conformance.clients.manners import manner_cases
 from icws_conformance.clients.world import World, open_world
 from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
 from icws_conformance.gateways.process import started
@@ -70,7 +69,7 @@ def listed_cases(more: tuple[Path, ...] = ()) -> Mapping[str, tuple[str, ...]]:
     drivers = Drivers(())
     cases: dict[str, Sequence[Case]] = {
         "vectors": VectorTarget(()).cases(_vectors(more)),
-        "client": [*attack_cases(_NOWHERE, drivers), *manner_cases(_NOWHERE, drivers)],
+        "client": client_cases(_NOWHERE, drivers),
         "gateway": gateway_cases(GatewayUnderTest("", _NOWHERE)),
     }
     return MappingProxyType(
@@ -92,7 +91,7 @@ async def _hunt_by_vectors(grounds: Grounds, mutant: str, names: frozenset[str])
 async def _hunt_clients(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
     world = await grounds.world()
     async with Drivers(_command(mutant, "icws_conformance.drivers.icws_client")) as drivers:
-        cases = [*attack_cases(world, drivers), *manner_cases(world, drivers)]
+        cases = client_cases(world, drivers)
         return await _first_failing(cases, names, at_once=4)
 
 

@@ -1,0 +1,182 @@
+"""Scripted cases about registration: what a canister may certify, by whose clock, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from icws_conformance.case import Failed, Finding
+from icws_conformance.clients.scripted.script import Script, script
+from icws_conformance.clients.scripted.stage import Play, Stage
+from icws_secure.limits import NS_PER_S
+from icws_secure.wire.principal import Principal
+from icws_secure.wire.registration import Parameters
+
+__all__ = ["SCRIPTS"]
+
+_STRANGER: Final = Principal.self_authenticating(b"somebody else")
+_DELEGATION_MS: Final = 120_000
+
+
+def _certified(what: str, **changes: object) -> Play:
+    """The canister certifies parameters with these changes."""
+    return _changed(what, lambda found: replace(found, **changes))  # type: ignore[arg-type]
+
+
+def _changed(what: str, change: Callable[[Parameters], Parameters]) -> Play:
+    async def play(stage: Stage) -> Finding:
+        stage.canister.on_parameters = change
+        return await stage.refused(what)
+
+    return play
+
+
+async def _clock(stage: Stage, *, seconds: int, what: str) -> Finding:
+    stage.canister.ahead_ns = seconds * NS_PER_S
+    found = await stage.refused(what)
+    if stage.canister.opens:
+        raise Failed(f"the client opened, though {what}")
+    return found
+
+
+async def _clock_within_bounds(stage: Stage) -> Finding:
+    stage.canister.ahead_ns = 20 * NS_PER_S
+    await stage.connected()
+    await stage.goes_on()
+    return Finding("a session, by the certified time")
+
+
+async def _delegated_owner(stage: Stage) -> Finding:
+    stage.need("delegated")
+    await stage.connected(delegation_ms=_DELEGATION_MS)
+    call = next(call for call in stage.calls if call.method == "ws_register")
+    ends = min((link.delegation.expiration_ns for link in call.envelope.sender_delegation or ()), default=None)
+    asked = stage.canister.registered
+    if ends is None or asked is None:
+        raise Failed("the owner's delegation is not in the envelope")
+    if asked.expires_at_ns is None or asked.expires_at_ns > ends:
+        raise Failed(f"the session is to end at {asked.expires_at_ns}, the owner's right ends at {ends}")
+    return Finding("the session is asked for no longer than the owner's right lasts")
+
+
+async def _longer_than_asked(stage: Stage) -> Finding:
+    stage.need("delegated")
+    stage.canister.on_parameters = lambda found: replace(found, expires_at_ns=found.expires_at_ns + NS_PER_S)
+    return await stage.refused("the session lives longer than was asked for", delegation_ms=_DELEGATION_MS)
+
+
+async def _missing_method(stage: Stage) -> Finding:
+    """A certified rejection: the canister has no ws_register."""
+    found = await _rejected(stage, b"IC0536", "the canister has no ws_register")
+    if any(gateway.connections for gateway in stage.gateways):
+        raise Failed("the client went on to a gateway")
+    return found
+
+
+async def _rejected(stage: Stage, error_code: bytes, what: str) -> Finding:
+    leaves = {"status": b"rejected", "reject_code": b"\x05", "reject_message": b"no", "error_code": error_code}
+    execute = stage.canister.execute
+    stage.canister.execute = lambda envelope: (  # type: ignore[method-assign]
+        leaves if getattr(envelope.content, "method_name", "") == "ws_register" else execute(envelope)
+    )
+    return await stage.refused(what)
+
+
+async def _only_the_session_signs(stage: Stage) -> Finding:
+    await stage.connected()
+    await stage.goes_on()
+    owners = {call.envelope.content.sender for call in stage.calls if call.method == "ws_register"}
+    others = {call.envelope.content.sender for call in stage.calls if call.method not in ("ws_register", "")}
+    session = stage.canister.registered.session_principal if stage.canister.registered else None
+    if session in owners or others != {session}:
+        raise Failed("owner and session key are not kept apart")
+    if any(gateway is not None for gateway in {c.gateway for c in stage.calls if c.method == "ws_register"}):
+        raise Failed("ws_register went through a gateway")
+    return Finding("the owner signs the registration, the session key all else")
+
+
+_OUT_OF_RANGE: Final[tuple[tuple[str, str, Play], ...]] = tuple(
+    (name, what, _certified(what, **changes))
+    for name, what, changes in (
+        ("busy-interval", "acknowledgements are to come every second", {"ack_interval_ns": NS_PER_S}),
+        ("no-interval", "acknowledgements come once in ten years", {"ack_interval_ns": 3_650 * 86_400 * NS_PER_S}),
+        ("endless-resume-window", "detached sessions live for two days", {"resume_window_ns": 2 * 86_400 * NS_PER_S}),
+        ("no-window", "there is no window for messages", {"window_messages": 0}),
+        ("wide-window", "the window has 1,025 messages", {"window_messages": 1_025}),
+        ("expired-at-birth", "the session has expired before it began", {"expires_at_ns": NS_PER_S}),
+        ("anothers-session", "the answer is about another session key", {"session_principal": _STRANGER}),
+        ("anothers-owner", "the answer is about another owner", {"owner": _STRANGER}),
+    )
+)
+
+SCRIPTS: Final[tuple[Script, ...]] = (
+    script(
+        "registering/keys-kept-apart",
+        "which key signs what",
+        "CLT-006 CLT-001",
+        "the owner signs ws_register, directly; a key of the session's own signs all else",
+        _only_the_session_signs,
+    ),
+    script(
+        "registering/delegated-owner",
+        "the owner speaks by a delegation of two minutes",
+        "CLT-003",
+        "the session is asked for no longer than that",
+        _delegated_owner,
+    ),
+    script(
+        "registering/longer-than-asked",
+        "the canister grants a session beyond the owner's delegation",
+        "CLT-007 CLT-003",
+        "refused",
+        _longer_than_asked,
+    ),
+    script(
+        "registering/clock-behind",
+        "the certified time is 40 s after the client's",
+        "CLT-004",
+        "no session, and nobody blamed",
+        partial(_clock, seconds=40, what="its clock is 40 s behind"),
+    ),
+    script(
+        "registering/clock-ahead",
+        "the certified time is 40 s before the client's",
+        "CLT-004",
+        "no session, and nobody blamed",
+        partial(_clock, seconds=-40, what="its clock is 40 s ahead"),
+    ),
+    script(
+        "registering/clock-within-bounds",
+        "the certified time is 20 s after the client's",
+        "CLT-004",
+        "a session: the certificate calibrates the clock",
+        _clock_within_bounds,
+    ),
+    script(
+        "registering/certified-missing-method",
+        "the IC certifies that the canister has no ws_register",
+        "CLT-005",
+        "an error; no gateway is connected",
+        _missing_method,
+    ),
+    script(
+        "registering/certified-rejection",
+        "the IC certifies that ws_register was rejected",
+        "CLT-005",
+        "an error",
+        partial(_rejected, error_code=b"IC0503", what="ws_register was rejected"),
+    ),
+    script(
+        "registering/another-profile",
+        "the canister certifies another profile",
+        "CLT-005",
+        "an error, never a fallback",
+        _certified("the canister certifies another profile", profile="omnia/1"),
+    ),
+    *(
+        script(f"registering/{name}", f"the canister certifies: {what}", "CLT-007", "refused", play)
+        for name, what, play in _OUT_OF_RANGE
+    ),
+)
