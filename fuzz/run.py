@@ -15,7 +15,8 @@ from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from inputs import inputs
-from targets import TARGETS, Target
+from target import Target
+from targets import TARGETS
 
 from icws_secure.errors import IcwsError
 

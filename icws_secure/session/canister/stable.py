@@ -22,6 +22,7 @@ from icws_secure.wire.registration import SessionState
 from . import inbound
 from .config import CanisterConfig
 from .draft import Draft
+from .refusal import RefusalError
 from .state import (
     CanisterState,
     Entry,
@@ -139,6 +140,8 @@ def load(data: bytes, config: CanisterConfig, now: int) -> CanisterState:
         if value["version"] != _VERSION:
             raise DecodeError("a session state of another version", reason=Reason.UNSUPPORTED)
         return _load(value, config, now)
+    except RefusalError as error:  # of a suite that the settings no longer offer
+        raise DecodeError(f"the settings do not fit the session state: {error}", reason=Reason.UNSUPPORTED) from error
     except (MisuseError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DecodeError("this is not a session state", reason=Reason.MALFORMED) from error
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from icws_secure.errors import PayloadViolation, Reason
-from icws_secure.session.canister import AttachOffer, CanisterSessions, refuse
+from icws_secure.errors import DecodeError, PayloadViolation, Reason
+from icws_secure.session.canister import AttachOffer, CanisterConfig, CanisterSessions, refuse
 from icws_secure.wire.refusal import RefusalCode
 from icws_secure.wire.registration import Suite
 
@@ -108,6 +108,16 @@ def test_keys_and_channels_survive_an_upgrade(sealed: Any, make_user: Any) -> No
     )
     assert sealed.sessions.find(key).channel == Marked(1)
     assert sealed.sessions.state.suite_keys == b"the key"
+
+
+def test_an_upgrade_that_drops_the_suite_of_a_session_is_refused(sealed: Any, make_user: Any) -> None:
+    session = make_user("session")
+    parameters = sealed.register(make_user("owner"), session)
+    assert sealed.open(session, parameters, make_user("gateway"), suite=NAME) is None
+    kept = sealed.sessions.to_stable()
+    with pytest.raises(DecodeError, match="offers the suite none alone") as caught:
+        CanisterSessions.from_stable(CanisterConfig(), kept, now=sealed.now, seed=bytes(32))
+    assert caught.value.reason is Reason.UNSUPPORTED
 
 
 def test_without_a_provider_only_the_suite_none_is_offered(world: Any, make_user: Any, code_of: Any) -> None:
