@@ -340,7 +340,7 @@ class CanisterSessions:
             seed: used only if ``data`` is empty.
 
         Raises:
-            DecodeError: ``data`` is something else, or has sessions of a payload suite that the settings no longer offer.
+            DecodeError: ``data`` is something else, or has sessions of a suite that the settings no longer offer.
         """
         machine = cls(config, now=now, seed=seed)
         # [ICWS-CAN-065]
