@@ -30,6 +30,9 @@ from .tls_door import TlsDoor
 __all__ = ["ClientSocket", "SocketHub"]
 
 _WRITE_BUFFER: Final = 64 << 10  # bytes in the transport's own buffer before frames wait in ours
+_PIECE: Final = 4 << 10  # bytes that are parsed at once
+_AFTERWARDS: Final = 64 << 10  # bytes of a refused client that are still parsed, for the close frame among them
+_LARGEST: Final = 4 << 20  # bytes of the largest frame that the transport may be busy with
 _PING: Final = b"icws"
 
 
@@ -124,6 +127,7 @@ class ClientSocket(ServerConnection):
         self._outbox: Outbox | None = None
         self._refused = False
         self._cut_due = False
+        self._afterwards = _AFTERWARDS
         self._heard_at = self.loop.time()
         self._pinged_at: float | None = None
 
@@ -208,12 +212,23 @@ class ClientSocket(ServerConnection):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        # [ICWS-GWY-018] all frames of a piece are parsed before the first is counted, so a piece is small
+        for start in range(0, len(data), _PIECE):
+            if self._refused:
+                self._afterwards -= _PIECE
+                if self._afterwards < 0:
+                    return
+            super().data_received(data[start : start + _PIECE] if len(data) > _PIECE else data)
+        # [ICWS-GWY-018] answers to pings go past the outbox, and whoever does not read them may not pile them up
+        if self.paused and self.transport.get_write_buffer_size() > self._hub.config.queue_bytes + _LARGEST:
+            self.refuse(ClientRefused(CloseCode.SLOW_CONSUMER, "too much is waiting to be read", limit="queue_bytes"))
         # [ICWS-GWY-018] a peer that begins to close may not keep the socket by never finishing
         if self.protocol.state is State.CLOSING:
             self._cut_later()
 
     def process_event(self, event: Event) -> None:
+        if self._refused:
+            return
         if self._budget is not None:
             now = self._heard_at = self.loop.time()
             size = len(cast(Frame, event).data)

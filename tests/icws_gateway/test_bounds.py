@@ -127,6 +127,52 @@ async def test_ping_flood(ic, make_gateway, connect_peer, witness):
     await witness(gateway)
 
 
+async def test_frames_of_a_refused_client_are_not_worked_through(ic, make_gateway, connect_peer, monkeypatch):
+    from websockets.protocol import Protocol
+
+    gateway = await make_gateway(message_burst_per_client=50, messages_per_second_per_client=1)
+    peer = await connect_peer(gateway, ic.install())
+    parsed = 0
+    recv_frame = Protocol.recv_frame
+
+    def count(protocol, frame):
+        nonlocal parsed
+        parsed += protocol is server.protocol
+        return recv_frame(protocol, frame)
+
+    (server,) = gateway._hub.sockets
+    monkeypatch.setattr(Protocol, "recv_frame", count)
+    # as much as the event loop reads at once
+    server.data_received(b"\x89\x80\x00\x00\x00\x00" * 43_000)
+    assert await peer.wait_closed() == CloseCode.RATE_LIMITED
+    # what was in the piece that crossed the bound, and what is looked through for the close frame
+    assert 50 < parsed < 13_000
+
+
+async def test_answers_to_pings_that_nobody_reads_do_not_pile_up(ic, make_gateway, connect_peer, eventually):
+    plenty = {"per_client": 1e9, "per_address": 1e9}
+    rates = {f"messages_per_second_{of}": rate for of, rate in plenty.items()}
+    bursts = {f"message_burst_{of}": rate for of, rate in plenty.items()}
+    gateway = await make_gateway(queue_bytes=100_000, **rates, **bursts)
+    peer = await connect_peer(gateway, ic.install())
+    (server,) = gateway._hub.sockets
+    peer.socket.transport.pause_reading()
+    ping = b"\x89\xfd\x00\x00\x00\x00" + bytes(125)
+    most = 0
+
+    def refused() -> float:
+        nonlocal most
+        most = max(most, server.transport.get_write_buffer_size())
+        if peer.socket.transport.get_write_buffer_size() < 1 << 20:
+            peer.socket.transport.write(ping * 8_000)
+        return metric(gateway, "limits_total", limit="queue_bytes")
+
+    await eventually(refused, 30)
+    assert most < 6 << 20
+    assert metric(gateway, "closes_total", code=str(int(CloseCode.SLOW_CONSUMER))) == 1
+    peer.socket.transport.abort()
+
+
 async def test_fragment_flood(ic, make_gateway, connect_peer, witness):
     gateway = await make_gateway(message_burst_per_client=50, messages_per_second_per_client=1)
     peer = await connect_peer(gateway, ic.install())
