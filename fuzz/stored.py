@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from seeds import (
@@ -94,10 +93,8 @@ def canister_state() -> bytes:
 
 
 def use_saved_state(data: bytes) -> object:
-    """Take a canister's state up again, and go on with it."""
-    sessions = CanisterSessions.from_stable(CONFIG, data, now=NOW, seed=hashlib.sha256(b"upgrade").digest())
-    sessions.on_timer(NOW + 1)
-    return sessions.certified_root()
+    """Take a canister's state up again."""
+    return CanisterSessions.from_stable(CONFIG, data, now=NOW, seed=bytes(32)).certified_root()
 
 
 def verify_by(vector: dict[str, str], certificates: CertificateVerifier | None, data: bytes) -> object:

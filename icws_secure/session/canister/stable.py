@@ -42,6 +42,12 @@ __all__ = ["dump", "load"]
 _VERSION: Final = 1
 _MAX_ITEMS: Final = 1 << 32
 _MAX_BYTES: Final = 1 << 40
+_FIELDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("version", "epoch", "clock", "counter", "nonce_floor"), int),
+    **dict.fromkeys(("seed", "suite_keys"), bytes),
+    **dict.fromkeys(("sessions", "draining", "pending", "refused", "floors"), list),
+    **dict.fromkeys(("omnia_seen", "queues", "application"), list),
+}
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -139,7 +145,9 @@ def load(data: bytes, config: CanisterConfig, now: int) -> CanisterState:
         value: Any = cbor.decode(data, what="the session state", max_bytes=_MAX_BYTES, max_items=_MAX_ITEMS)
         if value["version"] != _VERSION:
             raise DecodeError("a session state of another version", reason=Reason.UNSUPPORTED)
-        return _load(value, config, now)
+        state = _load(cbor.fields(value, what="the session state", required=_FIELDS), config, now)
+        state.root.digest()  # now, rather than at the first call: whatever cannot be hashed was no state
+        return state
     except RefusalError as error:  # of a suite that the settings no longer offer
         raise DecodeError(f"the settings do not fit the session state: {error}", reason=Reason.UNSUPPORTED) from error
     except (MisuseError, LookupError, TypeError, ValueError, AttributeError) as error:
