@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
@@ -115,8 +115,18 @@ class GatewayConfig(BaseSettings):
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; with tls_key: wss.")
     tls_key: Path | None = Field(None, description="PEM file of the private key.")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
-        1, description="Processes that share the port, each with a key of its own; limits in total are divided."
+        1,
+        description="Processes that share the port, each with a key of its own unless redis_url is set; limits in "
+        "total are divided.",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis (redis://, rediss://, unix://) that processes with the same key share polls over; "
+        "workers then have one key. Has a password, perhaps: better in the environment than in a flag.",
+    )
+    redis_timeout_seconds: Seconds = Field(1, description="For one answer of Redis; without it each process polls.")
+    redis_stale_seconds: Seconds = Field(2, description="Silence of whoever polls, after which a process polls itself.")
+    redis_queue_bytes: Size = Field(32 << 20, description="Answers that wait to be handed on; more are dropped.")
     metrics: Literal["loopback", "public", "off"] = Field(
         "loopback", description="Who may read /metrics: local addresses, everybody, nobody."
     )
@@ -270,6 +280,13 @@ class GatewayConfig(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not an http or https URL")
         return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("not a redis, rediss or unix URL")
+        return value
 
     @field_validator("listen")
     @classmethod

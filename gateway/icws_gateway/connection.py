@@ -139,17 +139,36 @@ class ClientConnection:
             raise ClientRefused(CloseCode.RATE_LIMITED, "too many signatures to verify", limit="address_opens")
         # [ICWS-GWY-002] nothing was kept and nothing was asked of the IC up to here
         request_id = verify_open(request, now=time.time_ns(), certificates=services.certificates)
+        await self._claim(request.session)
         self._register(request)
         if self._session is not None:
             self._lane.enter(request_id)
             trace.note(canister=self._canister, profile=self._profile, attach=request.session.attach)
             self._spawn(self._relay_open(request, request_id, trace))
 
-    def _register(self, request: OpenRequest) -> None:
+    async def _claim(self, session: OpenedSession) -> None:
+        """Asks the other processes of this gateway, if there are any, before the client is registered here."""
+        cluster = self._services.cluster
+        if cluster is None:
+            return
+        self._admit(session)
+        await cluster.claim(session)
+        try:
+            # something else may have happened here meanwhile
+            self._admit(session)
+        except ClientRefused:
+            cluster.release(session)
+            raise
+
+    def _admit(self, session: OpenedSession) -> None:
         services = self._services
         if services.draining:
             raise ClientRefused(CloseCode.DRAINING, "the gateway is shutting down")
-        services.directory.admit(request.session, services.config)
+        services.directory.admit(session, services.config)
+
+    def _register(self, request: OpenRequest) -> None:
+        services = self._services
+        self._admit(request.session)
         self._session = request.session
         self._canister = request.session.canister.to_text()
         self._profile = _SECURE if request.session.secure else _OMNIA
@@ -159,11 +178,12 @@ class ClientConnection:
         services.metrics.clients.labels(self._profile).inc()
         services.pollers.ensure(request.session.canister)
         if isinstance(superseded, ClientConnection):
-            superseded._superseded()
+            superseded.supersede()
         self._log = self._log.bind(canister=self._canister, profile=self._profile)
         self._log.info("open verified", attach=request.session.attach)
 
-    def _superseded(self) -> None:
+    def supersede(self) -> None:
+        """A later attach of the same session has come in, here or at another process; it has this one's place."""
         # [ICWS-GWY-003]
         self._handle(ConnectionEvent.SUPERSEDED)
         self._services.metrics.clients.labels(self._profile).dec()
@@ -247,6 +267,8 @@ class ClientConnection:
         if transition.release and self._session is not None:
             services = self._services
             services.directory.discard(self)
+            if services.cluster is not None:
+                services.cluster.release(self._session)
             services.pollers.release(self._session.canister)
             services.metrics.clients.labels(self._profile).dec()
         # [ICWS-GWY-013]

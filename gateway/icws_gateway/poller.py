@@ -17,6 +17,7 @@ from icws_secure.wire.http import QueryReplied
 from icws_secure.wire.interface import encode_get_messages_argument
 from icws_secure.wire.principal import Principal
 
+from .cluster.sharing import QueueSharing, SharedReply
 from .config import GatewayConfig
 from .delivery import deliver
 from .directory import Directory
@@ -70,6 +71,7 @@ class CanisterPoller:
         certificates: verifies certificates, None until the root key is known.
         refuse: closes all clients without our subprotocol; for an IC that has nothing they can read.
         traces: of polls that brought something or failed, and of what was delivered.
+        sharing: processes of the same principal, None if this is the only one.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class CanisterPoller:
         certificates: Callable[[], CertificateVerifier | None],
         refuse: Callable[[Principal, ClientRefused], None],
         traces: Traces,
+        sharing: QueueSharing | None = None,
     ) -> None:
         now = time.monotonic()
         self._canister = canister
@@ -98,6 +101,7 @@ class CanisterPoller:
         self._certificates = certificates
         self._refuse = refuse
         self._traces = traces
+        self._sharing = sharing
         self._checker = ReplyChecker(canister, gateway)
         self._cursor: QueueCursor[CheckedReply, QueuedMessage] = QueueCursor(
             config.polls_ahead, config.poll_ahead_bytes
@@ -125,6 +129,8 @@ class CanisterPoller:
 
     def start(self) -> None:
         """Begins to poll, in the running loop."""
+        if self._sharing is not None:
+            self._sharing.start(self._hear, self._hurry)
         self._task = asyncio.create_task(self._run(), name=f"poller {self._canister}")
 
     async def stop(self) -> None:
@@ -136,24 +142,37 @@ class CanisterPoller:
 
     def executed(self) -> None:
         """A relayed call was executed; its answer is probably in the queue."""
-        self._pace.executed(time.monotonic())
         self._probe.executed()
+        if self._sharing is not None:
+            self._sharing.executed()
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._pace.executed(time.monotonic())
         self._wake.set()
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             now = time.monotonic()
-            due = self._pace.due_at(self._cursor.asked_at(self._cursor.position))
+            due = self._due_at()
             if due <= now:
                 self._pace.started(now)
                 self._start(self._cursor.position)
                 continue
-            if not self._pace.failures:
+            if self._leads and not self._pace.failures:
                 while (ahead := self._cursor.next_ahead()) is not None:
                     self._start(ahead)
             self._maybe_probe(now)
             await self._sleep_until(due)
+
+    @property
+    def _leads(self) -> bool:
+        return self._sharing is None or self._sharing.leads
+
+    def _due_at(self) -> float:
+        due = self._pace.due_at(self._cursor.asked_at(self._cursor.position))
+        return due if self._sharing is None else max(due, self._sharing.not_before(self._cursor.position))
 
     async def _sleep_until(self, due: float) -> None:
         try:
@@ -212,6 +231,41 @@ class CanisterPoller:
             if not done:
                 self._cursor.failed(nonce)
 
+    def _hear(self, shared: SharedReply) -> None:
+        """Takes what another process was told. It is checked like a replica's word; what is not due here and now must
+        be genuine, too."""
+        try:
+            reply = self._checker.check(shared.arg)
+            outcome = self._follow(shared.nonce, reply)
+        except (ReplicaFault, PollRefused, CursorConflict):
+            outcome = "refused"
+        self._metrics.shared_replies.labels(outcome).inc()
+        self._wake.set()
+
+    def _follow(self, nonce: int, reply: CheckedReply) -> str:
+        """Goes along with whoever polls. Returns what came of it.
+
+        Raises:
+            CursorConflict: the answer contradicts another; nothing of it was taken.
+        """
+        position = self._cursor.position
+        end = reply.messages[-1].nonce + 1 if reply.messages else nonce
+        if self._sharing is not None:
+            self._sharing.heard_through(end)
+        self._probe.polled(messages=bool(reply.messages) and end > position)
+        # one's place is learnt from one's own polls, so that nothing before it was missed
+        if not self._cursor.is_placed or not self._is_readable(reply):
+            return "behind"
+        is_due = nonce == position and (not reply.messages or reply.messages[0].nonce == nonce)
+        if reply.messages and not is_due and not self._is_genuine(reply):
+            return "refused"
+        self._cursor.started(nonce)
+        self._accept(nonce, reply, NO_TRACE)
+        return "taken"
+
+    def _is_readable(self, reply: CheckedReply) -> bool:
+        return not reply.messages or not self._has_legacy() or self._checker.readable_by_all(reply.certificate)
+
     def _may_move(self, nonce: int, reply: CheckedReply, trace: Trace) -> bool:
         """Whether the queue may be followed to where a reply's messages are.
 
@@ -235,13 +289,22 @@ class CanisterPoller:
         return True
 
     def _take(self, nonce: int, reply: CheckedReply, trace: Trace) -> bool:
-        gaps, let_go = self._cursor.gaps, self._cursor.let_go
         try:
-            runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
+            self._accept(nonce, reply, trace)
         except CursorConflict as error:
             self._fault("conflict", str(error), trace)
             self._pace.failed(time.monotonic(), random.random())  # noqa: S311 - spreads load, is no secret
             return False
+        return True
+
+    def _accept(self, nonce: int, reply: CheckedReply, trace: Trace) -> None:
+        """Moves on in the queue, and delivers what is due.
+
+        Raises:
+            CursorConflict: the answer contradicts another; nothing of it was taken.
+        """
+        gaps, let_go = self._cursor.gaps, self._cursor.let_go
+        runs = self._cursor.received(nonce, reply, reply.messages, more=reply.more)
         self._metrics.gaps.inc(self._cursor.gaps - gaps)
         # [ICWS-GWY-018]
         if self._cursor.let_go > let_go:
@@ -256,7 +319,6 @@ class CanisterPoller:
                 part = trace.child("deliver", canister=self._name, messages=len(run.entries))
                 deliver(run.reply, run.entries, clients, self._metrics)
                 part.end("delivered", lag_ms=round(1_000 * lag, 1))
-        return True
 
     async def _ask_probe(self, nonce: int) -> None:
         try:
@@ -287,7 +349,7 @@ class CanisterPoller:
         try:
             reply = None
             while reply is None:
-                reply = await self._ask_once(arg)
+                reply = await self._ask_once(nonce, arg)
         except ReplicaFault as error:
             self._fault(error.kind, str(error), trace)
             return None
@@ -302,7 +364,7 @@ class CanisterPoller:
         self._metrics.poll_seconds.observe(time.monotonic() - started)
         return reply
 
-    async def _ask_once(self, arg: bytes) -> CheckedReply | None:
+    async def _ask_once(self, nonce: int, arg: bytes) -> CheckedReply | None:
         """One question; None if the answer's certificates are in a form that a client who came meanwhile cannot read.
 
         Raises:
@@ -311,8 +373,9 @@ class CanisterPoller:
             IcwsError: no answer, or a malformed one.
         """
         legacy = self._has_legacy()
+        others = self._sharing is not None and self._sharing.wants_legacy
         # [ICWS-GWY-014]
-        prefer = _LEGACY_VERSION if legacy else _NEW_VERSION
+        prefer = _LEGACY_VERSION if legacy or others else _NEW_VERSION
         if self._slots.locked():
             self._metrics.waits.labels("polls").inc()
         # [ICWS-GWY-018]
@@ -328,6 +391,8 @@ class CanisterPoller:
         if not isinstance(response, QueryReplied):
             raise PollRefused(response.error_code or f"reject code {response.reject_code}")
         reply = self._checker.check(response.arg)
+        if self._sharing is not None:
+            self._sharing.hand_on(SharedReply(nonce, response.arg), empty=not reply.messages)
         if version == _LEGACY_VERSION or not self._has_legacy() or not reply.messages:
             return reply
         if self._checker.readable_by_all(reply.certificate):

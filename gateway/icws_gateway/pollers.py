@@ -7,6 +7,7 @@ import asyncio
 from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.wire.principal import Principal
 
+from .cluster import Cluster
 from .config import GatewayConfig
 from .directory import Directory
 from .ic_client import IcClient
@@ -34,6 +35,7 @@ class Pollers:
     Attributes:
         signatures: checks node signatures; None where that is off.
         certificates: verifies certificates; None until the root key is known.
+        cluster: processes that polls are shared with; None if there are none.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Pollers:
         self._stopping: set[asyncio.Task[None]] = set()
         self.signatures: NodeSignatures | None = None
         self.certificates: CertificateVerifier | None = None
+        self.cluster: Cluster | None = None
 
     def apply(self, config: GatewayConfig) -> None:
         """Takes over the changed bound of polls in total."""
@@ -66,6 +69,7 @@ class Pollers:
         """Starts to poll a canister, if that is not under way. A queue is read from its start: the canister may have
         dropped and begun it anew since we last looked."""
         if canister not in self._pollers:
+            sharing = None if self.cluster is None else self.cluster.join(canister, lambda: self._has_legacy(canister))
             poller = CanisterPoller(
                 canister,
                 self._gateway,
@@ -78,6 +82,7 @@ class Pollers:
                 certificates=lambda: self.certificates,
                 refuse=self._refuse_legacy,
                 traces=self._traces,
+                sharing=sharing,
             )
             self._pollers[canister] = poller
             poller.start()
@@ -100,6 +105,8 @@ class Pollers:
             return
         poller = self._pollers.pop(canister, None)
         if poller is not None:
+            if self.cluster is not None:
+                self.cluster.leave(canister)
             task = asyncio.create_task(poller.stop())
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -110,6 +117,10 @@ class Pollers:
         pollers, self._pollers = tuple(self._pollers.values()), {}
         await asyncio.gather(*(poller.stop() for poller in pollers), *self._stopping)
         self._metrics.canisters.set(0)
+
+    def _has_legacy(self, canister: Principal) -> bool:
+        clients = self._directory.of(canister)
+        return clients is not None and clients.has_legacy
 
     def _refuse_legacy(self, canister: Principal, why: ClientRefused) -> None:
         clients = self._directory.of(canister)

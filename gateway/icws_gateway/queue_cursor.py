@@ -98,6 +98,11 @@ class QueueCursor(Generic[_Reply, _Entry]):
         return self._position or 0
 
     @property
+    def is_placed(self) -> bool:
+        """Whether the place in the queue is known."""
+        return self._position is not None
+
+    @property
     def window(self) -> int:
         """How many polls are worth having under way now."""
         return self._window

@@ -24,6 +24,8 @@ from icws_secure.wire.principal import Principal
 from .admission import Admission, FrameBudget, client_address
 from .client_socket import ClientSocket, SocketHub
 from .closer import Closer
+from .cluster import Cluster
+from .cluster.claims import Superseded
 from .config import GatewayConfig
 from .connection import ClientConnection
 from .descriptors import Descriptors
@@ -101,6 +103,11 @@ class Gateway:
             closer=Closer(self._ic, self._identity, config.closes_waiting, self.metrics),
             traces=self._traces,
         )
+        if config.redis_url is not None:
+            cluster = Cluster(
+                config.redis_url.get_secret_value(), self.principal, config, self.metrics, self._opened_elsewhere
+            )
+            self._services.cluster = self._services.pollers.cluster = cluster
         self._status = StatusPage(self.metrics, directory, self._services.pollers)
         self._server: Server | None = None
         self._background: set[asyncio.Task[None]] = set()
@@ -152,6 +159,8 @@ class Gateway:
         """
         config = self._config
         await self._ic.start()
+        if self._services.cluster is not None:
+            await self._services.cluster.start()
         if self._siblings is not None:
             await self._siblings.start(self._own_figures)
 
@@ -232,6 +241,8 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await services.pollers.stop()
+        if services.cluster is not None:
+            await services.cluster.stop()
         await self._ic.stop()
         await self._traces.stop()
         if self._siblings is not None:
@@ -328,6 +339,14 @@ class Gateway:
     async def _answer_plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         peer = connection.remote_address
         return await plain_page(self, request, peer[0] if isinstance(peer, tuple) else "")
+
+    def _opened_elsewhere(self, later: Superseded) -> None:
+        clients = self._services.directory.of(later.canister)
+        client = None if clients is None else clients.by_key.get(later.client_key)
+        if isinstance(client, ClientConnection) and client.session.attach < later.attach:
+            client.supersede()
+            self._services.directory.discard(client)
+            self._services.pollers.release(later.canister)
 
     def _trust(self, root_key: RootKey) -> None:
         config = self._config

@@ -9,6 +9,7 @@ from icws_secure.verify.certificate import CertificateVerifier
 
 from .admission import Admission
 from .closer import Closer
+from .cluster import Cluster
 from .config import GatewayConfig
 from .directory import Directory
 from .metrics import GatewayMetrics
@@ -33,6 +34,7 @@ class Services:
         relay: calls to the IC.
         closer: ``ws_close`` for clients that left.
         traces: of opens and calls.
+        cluster: processes of the same principal; None if there are none.
         certificates: verifies canister signatures in delegations; None until the root key is known.
         draining: no new clients.
     """
@@ -46,5 +48,6 @@ class Services:
     relay: CallRelay
     closer: Closer
     traces: Traces
+    cluster: Cluster | None = None
     certificates: CertificateVerifier | None = None
     draining: bool = False

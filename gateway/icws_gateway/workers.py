@@ -50,10 +50,12 @@ def share(config: GatewayConfig, number: int) -> GatewayConfig:
 
     Args:
         config: of the whole.
-        number: of the worker, from 0. The first uses the configured key file, the others ``NAME-1.pem`` and so on.
+        number: of the worker, from 0. The first uses the configured key file, the others ``NAME-1.pem`` and so on;
+            all of them use the one file where they share polls over Redis.
     """
     changes: dict[str, object] = {name: -(-getattr(config, name) // config.workers) for name in DIVIDED}
-    if number:
+    # processes that share polls are one gateway, and need one principal
+    if number and config.redis_url is None:
         changes["identity"] = config.identity.with_stem(f"{config.identity.stem}-{number}")
     return config.model_copy(update=changes)
 

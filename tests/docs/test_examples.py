@@ -190,7 +190,7 @@ def test_close_codes_in_the_operators_page_are_the_protocols() -> None:
 
 def test_what_the_operators_page_names_is_in_the_gateway() -> None:
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (ROOT / "docs/operator.md").read_text()))
-    sources = "\n".join(path.read_text() for path in (ROOT / "gateway/icws_gateway").glob("*.py"))
+    sources = "\n".join(path.read_text() for path in (ROOT / "gateway/icws_gateway").rglob("*.py"))
     sources += GatewayMetrics().render().decode()
     assert [name for name in sorted(named) if name not in sources] == []
 

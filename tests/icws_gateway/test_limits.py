@@ -67,6 +67,9 @@ BOUNDS = {
     "polls_ahead": ("polls_in_flight", None, "test_long_queue_is_polled_ahead_and_delivered_in_order"),
     "poll_ahead_bytes": ("limits", "poll_ahead_bytes", "test_messages_that_come_too_early_are_kept_within_bounds"),
     "polls_in_flight": ("waits", "polls", "test_polls_in_total_wait_for_their_turn"),
+    "redis_queue_bytes": ("limits", "redis_queue_bytes", "test_answers_that_wait_for_redis_are_bounded"),
+    "redis_timeout_seconds": ("cluster_errors", None, "test_without_redis_each_process_polls"),
+    "redis_stale_seconds": ("shared_replies", None, "test_another_takes_over_when_the_one_that_polls_is_gone"),
     "heads_in_flight": ("limits", "heads", "test_questions_for_heads_are_bounded"),
     "heads_in_flight_per_canister": ("limits", "canister_heads", "test_questions_for_heads_are_bounded"),
     "certificate_cache_entries": ("limits", "certificate_cache", "test_certificates_that_are_remembered_are_bounded"),
@@ -93,6 +96,7 @@ NOT_BOUNDS = {
         "log_format",
     ),
     *("endpoint_reprobe_seconds", "poll_interval_ms", "poll_idle_interval_ms", "poll_idle_after_seconds"),
+    "redis_url",
     *("poll_min_gap_ms", "poll_backoff_seconds", "head_interval_seconds", "status_page"),
 }
 
@@ -110,7 +114,7 @@ def test_every_setting_is_a_bound_with_a_metric_and_a_test_or_none_at_all():
 
 
 def test_names_of_bounds_are_those_that_the_code_counts():
-    code = "\n".join(path.read_text() for path in SOURCES.glob("*.py"))
+    code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     metrics = vars(GatewayMetrics())
     for name, label, _ in BOUNDS.values():
         assert name is None or name in metrics
