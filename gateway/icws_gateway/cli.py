@@ -16,7 +16,7 @@ import typer
 from icws_secure.errors import IcwsError, MisuseError
 
 from .config import GatewayConfig
-from .descriptors import raise_limit
+from .descriptors import Descriptors, raise_limit
 from .identity_file import check_identity
 from .logs import configure_logs, logger
 from .sample_config import sample_config
@@ -167,6 +167,8 @@ async def serve(
         OSError: the address cannot be listened on.
     """
     gateway_ = Gateway(config, siblings=siblings)
+    if (sockets := Descriptors.divided(config).sockets) < config.max_connections + config.max_waiting_sockets:
+        logger().warning("the system allows fewer open files than max_connections needs", most=sockets)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     # before anybody can know that we are here

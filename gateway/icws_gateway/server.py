@@ -119,8 +119,6 @@ class Gateway:
         if root_key is not None:
             self._trust(root_key)
         self._watch = IcWatch(self._ic, config, self.metrics, self._trust if root_key is None else None)
-        if descriptors.sockets < config.max_connections + config.max_waiting_sockets:
-            self._log.warning("the system allows fewer open files than max_connections needs", most=descriptors.sockets)
 
     @property
     def principal(self) -> Principal:

@@ -54,7 +54,6 @@ class RedisLink:
         self._waiting_bytes = 0
         self._some_waiting = asyncio.Event()
         self._listeners: dict[str, Listener] = {}
-        self._pubsub: PubSub | None = None
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._up = False
@@ -81,6 +80,8 @@ class RedisLink:
         """Ends; what waits to be sent is dropped."""
         # the package may swallow a cancellation that comes while one of its own time limits ends
         self._stopping = True
+        self._some_waiting.set()
+        self._changed.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,13 +148,14 @@ class RedisLink:
                         await self._redis.publish(channel, message)
                 except self._failures as error:
                     self._note(up=False, why=error)
-            await self._some_waiting.wait()
+            if not self._stopping:
+                await self._some_waiting.wait()
 
     async def _listen(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping:
             heard = False
-            pubsub = self._pubsub = self._redis.pubsub()
+            pubsub = self._redis.pubsub()
             try:
                 while not self._stopping:
                     await self._follow_wishes(pubsub)
@@ -169,7 +171,6 @@ class RedisLink:
             except self._failures as error:
                 self._note(up=False, why=error)
             finally:
-                self._pubsub = None
                 await self._let_go(pubsub)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, is no secret
             if not heard:
