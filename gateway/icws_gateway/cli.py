@@ -27,7 +27,7 @@ from .trust import configured_root_key
 from .worker_metrics import WorkerMetrics
 from .workers import UNUSABLE, Supervisor, reserve_port, share
 
-__all__ = ["app", "serve"]
+__all__ = ["app", "serve", "warn_of_few_descriptors"]
 
 app = typer.Typer(help="Relay between WebSocket clients and canisters of the Internet Computer.")
 
@@ -167,8 +167,7 @@ async def serve(
         OSError: the address cannot be listened on.
     """
     gateway_ = Gateway(config, siblings=siblings)
-    if (sockets := Descriptors.divided(config).sockets) < config.max_connections + config.max_waiting_sockets:
-        logger().warning("the system allows fewer open files than max_connections needs", most=sockets)
+    warn_of_few_descriptors(config)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     # before anybody can know that we are here
@@ -189,6 +188,12 @@ async def serve(
         await _drain(gateway_, signals)
     finally:
         await gateway_.stop()
+
+
+def warn_of_few_descriptors(config: GatewayConfig) -> None:
+    """Says so where the system allows fewer sockets than the settings."""
+    if (sockets := Descriptors.divided(config).sockets) < config.max_connections + config.max_waiting_sockets:
+        logger().warning("the system allows fewer open files than max_connections needs", most=sockets)
 
 
 async def _drain(gateway_: Gateway, signals: asyncio.Queue[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import io
 import importlib.util
 import inspect
 import json
@@ -67,7 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_programs_in_pages_run(page: Path, dev: Any, blocks: Any, folder: Path) -> None:
     names: dict[str, Any] = {}
     for source in blocks(page, "python"):
-        with contextlib.redirect_stdout(None):
+        with contextlib.redirect_stdout(io.StringIO()):
             async with asyncio.timeout(30):
                 await run_block(dev.here(source), names)
 

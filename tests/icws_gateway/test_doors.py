@@ -143,11 +143,12 @@ def test_sockets_beyond_what_the_system_allows_are_cut():
     assert metrics.registry.get_sample_value("icws_gateway_limits_total", {"limit": "descriptors"}) == 2
 
 
-def test_gateway_with_few_descriptors_says_so(gateway_identity, monkeypatch, capsys):
-    from icws_gateway import Gateway, descriptors
+def test_gateway_with_few_descriptors_says_so(monkeypatch, capsys):
+    from icws_gateway import descriptors
+    from icws_gateway.cli import warn_of_few_descriptors
 
     monkeypatch.setattr(descriptors, "_limit", lambda: 1_024)
-    Gateway(GatewayConfig(), gateway_identity)
+    warn_of_few_descriptors(GatewayConfig())
     assert "fewer open files" in capsys.readouterr().out
 
 
