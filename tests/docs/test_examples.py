@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
-import io
 import importlib.util
 import inspect
+import io
 import json
 import os
 import re
