@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -17,7 +19,7 @@ from websockets.frames import Frame
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
-from icws_secure.wire.close_codes import CloseCode
+from icws_secure.wire.close_codes import CloseCode, close_reason
 
 from .admission import FrameBudget, is_trusted
 from .config import GatewayConfig
@@ -121,6 +123,8 @@ class ClientSocket(ServerConnection):
 
     def __init__(self, protocol: ServerProtocol, server: Server, *, hub: SocketHub, **options: Any) -> None:
         super().__init__(protocol, server, **options)
+        # the library closes in words of its own; the table's name comes first
+        protocol.fail = partial(_fail, protocol.fail)  # type: ignore[method-assign]
         self._hub = hub
         self._peer = ""
         self._budget: FrameBudget | None = None
@@ -272,3 +276,11 @@ class ClientSocket(ServerConnection):
         if self.protocol.state is not State.CLOSED:
             self._hub.metrics.limits.labels("close_time").inc()
             self.transport.abort()
+
+
+def _fail(fail: Callable[[int, str], None], code: int, reason: str = "") -> None:
+    """What ``websockets`` does at a fault of the peer's, with a reason as in the protocol's table where it has one."""
+    # [ICWS-GWY-011]
+    if code == CloseCode.TOO_BIG:
+        reason = close_reason(CloseCode.TOO_BIG, "a frame above the limit")
+    fail(code, reason)

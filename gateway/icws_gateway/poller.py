@@ -333,6 +333,7 @@ class CanisterPoller:
                 position=position,
                 known=self._cursor.leaf_at(position - 1),
                 fresh=reply.time_ns >= self._newest_ns,
+                delivered=self._cursor.leaf_at(first.nonce) if first is not None else None,
             )
             if verdict is ProbeVerdict.RESTARTED and self._is_genuine(reply):
                 self._metrics.restarts.inc()

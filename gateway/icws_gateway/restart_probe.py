@@ -69,6 +69,7 @@ class RestartProbe:
         position: int,
         known: Hashable | None,
         fresh: bool,
+        delivered: Hashable | None = None,
     ) -> ProbeVerdict:
         """Judges the answer to a probe.
 
@@ -78,6 +79,7 @@ class RestartProbe:
             position: the nonce that is due next.
             known: content hash of the message before it, if it is still known.
             fresh: the answer's certificate is not older than the newest one seen.
+            delivered: content hash of the message that was delivered under the first one's nonce, if it is still known.
         """
         if first is None:
             if nonce:
@@ -92,6 +94,9 @@ class RestartProbe:
         replaced = found == position - 1 and known is not None and leaf not in (known, TOMBSTONE_LEAF)
         # [ICWS-GWY-019] with the last message gone nothing below it can be left of the old queue
         below = self._ask_start and nonce == 0 and found < position
+        # [ICWS-GWY-006] what was delivered from there is still there: it is the old queue, and a node left its end out
+        if delivered is not None and delivered == leaf:
+            below = False
         if fresh and (replaced or below):
             self._executed, self._empty, self._ask_start, self._pause = False, 0, False, _FIRST_PAUSE
             return ProbeVerdict.RESTARTED

@@ -193,6 +193,7 @@ async def test_huge_frame(ic, make_gateway, connect_peer, witness):
     with contextlib.suppress(ConnectionClosed):
         await peer.socket.send(bytes(200_000))
     assert await peer.wait_closed() == CloseCode.TOO_BIG
+    assert peer.close_reason.startswith("TooBig:")
     assert metric(gateway, "limits_total", limit="frame_bytes") == 1
     await witness(gateway)
 

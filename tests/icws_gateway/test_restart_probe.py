@@ -52,6 +52,15 @@ def test_messages_end_the_cause(probe):
     assert probe.wanted(10, 1.0) is None
 
 
+@pytest.mark.req("ICWS-GWY-006")
+def test_node_that_leaves_the_end_of_a_queue_out_does_not_restart_it(probe):
+    assert probe.wanted(10, 1.0) == 9
+    assert answer(probe, 9, None) is ProbeVerdict.NOTHING
+    assert probe.wanted(10, 1.0) == 0
+    told = probe.answered(0, (3, "third"), position=10, known="last", fresh=True, delivered="third")
+    assert told is ProbeVerdict.NOTHING
+
+
 def test_last_message_still_there_means_alive(probe):
     assert probe.wanted(10, 1.0) == 9
     assert answer(probe, 9, (9, "last")) is ProbeVerdict.NOTHING

@@ -8,7 +8,6 @@ import fnmatch
 import os
 import shlex
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +22,9 @@ from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
 from icws_conformance.clients.world import open_world
 from icws_conformance.expected import read_expected
-from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
-from icws_conformance.gateways.process import started
-from icws_conformance.hostile.boundary import HostileBoundary
+from icws_conformance.gateways.cases import gateway_cases
+from icws_conformance.gateways.target import OWN_GATEWAY, GatewayOptions, open_target
+from icws_conformance.gateways.under_test import BOUNDS, FEATURES, GatewayUnderTest
 from icws_conformance.mutants import mutants as all_mutants
 from icws_conformance.mutants.hunt import Catch, faults, hunt
 from icws_conformance.mutants.matrix import published, update
@@ -54,10 +53,7 @@ app = typer.Typer(
 )
 
 LIBRARY: Final = (sys.executable, "-m", "icws_conformance.drivers.library")
-GATEWAY: Final = (
-    *(sys.executable, "-m", "icws_conformance.drivers.gateway"),
-    *("--ic-url", "{ic_url}", "--listen", "{listen}", "--log-level", "error"),
-)
+GATEWAY: Final = (sys.executable, "-m", *OWN_GATEWAY)
 CLIENT: Final = (sys.executable, "-m", "icws_conformance.drivers.icws_client")
 
 CaseOption = Annotated[list[str] | None, typer.Option("--case", help="Only this case; * stands for anything.")]
@@ -151,8 +147,30 @@ def gateway(
     start: Annotated[
         str | None, typer.Option(help="Command with {ic_url} and {listen} in it. Default: this project's gateway.")
     ] = None,
-    url: Annotated[str | None, typer.Option(help="Address of a gateway that runs already, before --ic-listen.")] = None,
-    ic_listen: Annotated[str, typer.Option(help="host:port of the suite's IC, for --url.")] = "127.0.0.1:0",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a gateway that runs already; with --start, where it listens: wss://{listen}/path."
+        ),
+    ] = None,
+    ic_url_for_gateway: Annotated[
+        str | None,
+        typer.Option(help="Address of the IC in the gateway's settings; the suite's IC listens there."),
+    ] = None,
+    ic_listen: Annotated[
+        str | None, typer.Option(help="host:port where the suite's IC listens, if not as in --ic-url-for-gateway.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="PEM file of certificates that vouch for a wss gateway.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure-skip-tls-verification", help="Take any certificate of a wss gateway.")
+    ] = False,
+    feature: Annotated[
+        list[str] | None, typer.Option("--feature", help="What it does that cannot be seen: node-signatures.")
+    ] = None,
+    bound: Annotated[
+        list[str] | None,
+        typer.Option("--bound", metavar="NAME=NUMBER", help=f"A bound that was configured: {', '.join(BOUNDS)}."),
+    ] = None,
     case: CaseOption = None,
     requirement: RequirementOption = None,
     expected: ExpectedOption = None,
@@ -161,33 +179,37 @@ def gateway(
     listed: ListOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Be the IC, canisters and clients for a gateway: one that is started, or one that runs already."""
-    if url is not None and start is not None:
-        _stop("icws conformance: --url or --start, not both", ExitCode.MISUSE)
+    """Be the IC, canisters and clients for a gateway: one that is started, or one that runs already.
+
+    In the command of --start stand {ic_url} for the address of the suite's IC, {listen} for the host:port where the
+    gateway is to listen ({host} and {port} for its parts), {identity} for a key file and {folder} for a fresh folder.
+    """
+    own = start is None and url is None
 
     async def run() -> Run | None:
+        words = list(GATEWAY) if own else split_command(start) if start is not None else []
+        options = GatewayOptions(
+            start=words,
+            url=url or "",
+            ic_url_for_gateway=ic_url_for_gateway or "",
+            ic_listen=ic_listen or "",
+            ca=ca,
+            insecure_tls=insecure,
+            features=list(FEATURES) if own and not feature else feature or (),
+            bounds=bound or (),
+        )
+        options.check()
         async with contextlib.AsyncExitStack() as stack:
             world = await stack.enter_async_context(open_world(0))
-            tested = GatewayUnderTest("", world)
-            every = gateway_cases(tested)
-            cases = select(every, case or (), requirement or ())
+            every = gateway_cases(GatewayUnderTest("", world))
             if listed:
-                _list(cases)
+                _list(select(every, case or (), requirement or ()))
                 return None
             known = None if expected is None else read_expected(expected, {entry.id for entry in every})
-            host, _, port = ic_listen.rpartition(":")
-            ic = await stack.enter_async_context(
-                HostileBoundary(world.ic_url, tested.http, host=host, port=int(port) if port.isdecimal() else 0)
-            )
-            if url is None:
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="icws-conformance-"))
-                own = [*GATEWAY, "--identity", f"{folder}/gateway.pem"]
-                words = own if start is None else split_command(start)
-                tested.url = await stack.enter_async_context(started(words, ic.url))
-            else:
-                typer.echo(f"the suite's IC listens on {ic.url}")
-                tested.url = url
-            implementation = name or ("icws_gateway" if url is None and start is None else str(url or start))
+            select(every, case or (), requirement or ())
+            tested = await stack.enter_async_context(open_target(world, options))
+            cases = select(gateway_cases(tested), case or (), requirement or ())
+            implementation = name or ("icws_gateway" if own else str(start or url))
             return await _play("gateway", implementation, cases, expected=known, at_once=1, verbose=verbose)
 
     _finish(run, report)

@@ -6,8 +6,10 @@ import asyncio
 import fnmatch
 import platform
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from icws_conformance.case import Case, Failed, Inconclusive, NotApplicable, Result
 from icws_conformance.verdict import ExitCode, Verdict, exit_code
@@ -113,6 +115,12 @@ async def run_cases(
     )
 
 
+def _place(error: Exception) -> str:
+    """File and line where an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+
+
 async def _run(case: Case, command: str, expected: str | None) -> Result:
     log = WireLog()
     began = time.monotonic()
@@ -132,6 +140,9 @@ async def _run(case: Case, command: str, expected: str | None) -> Result:
     except (IcwsError, OSError, EOFError) as error:
         # what the suite itself stumbles over says nothing about the implementation
         verdict, reason = Verdict.INCONCLUSIVE, f"the suite could not go on: {error}"
+    except Exception as error:  # noqa: BLE001 - a mistake of the suite's: it costs this case, and not the whole run
+        verdict = Verdict.INCONCLUSIVE
+        reason = f"a mistake of the suite, please report it: {type(error).__name__}: {error} ({_place(error)})"
     if expected is not None and verdict is Verdict.FAIL:
         verdict, reason = Verdict.EXPECTED_FAILURE, expected
     elif expected is not None and verdict is Verdict.PASS:

@@ -1,4 +1,4 @@
-"""A client made for tests of gateways: signs whatever it is told to, and keeps every frame."""
+"""Clients made for tests of gateways: they sign whatever they are told to, and keep every frame."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from icws_conformance.case import Failed
+from icws_canister_mock.replica import Replica, Replied
+from icws_conformance.case import Failed, Inconclusive
 from icws_conformance.wirelog import WireLog
 from icws_secure.errors import IcwsError
 from icws_secure.limits import NS_PER_S
@@ -22,6 +23,7 @@ from icws_secure.wire.frames import (
     ClientFrame,
     GatewayFrame,
     Handshake,
+    HeadFrame,
     MessageFrame,
     MessagesFrame,
     ReceiptFrame,
@@ -35,15 +37,37 @@ from icws_secure.wire.interface import (
     encode_message_argument,
     encode_open_argument,
 )
+from icws_secure.wire.message import CanisterMessage, decode_message
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.registration import (
+    Parameters,
+    RegisterArgument,
+    decode_register_result,
+    encode_register_argument,
+)
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "SecurePeer"]
 
-_WAIT_S = 10.0
+_WAIT_S: Final = 10.0
+_AFTER_CLOSE_S: Final = 1.0  # what is awaited may still come from elsewhere
 
 
 class Peer:
-    """One connection to the gateway under test."""
+    """One connection to the gateway under test: a client of ``omnia/1``.
+
+    Args:
+        socket: the WebSocket.
+        canister: whom it talks to.
+        log: where it writes.
+        name: what it is called there.
+
+    Attributes:
+        identity: what it signs with.
+        key: its client key.
+        frames: every frame of the gateway that is one.
+        strange: whatever else the gateway sent.
+        closed: how the connection ended; None while it lasts.
+    """
 
     def __init__(self, socket: ClientConnection, canister: Principal, log: WireLog, name: str) -> None:
         self.identity = Ed25519Identity(secrets.token_bytes(32))
@@ -52,7 +76,7 @@ class Peer:
         self.frames: list[GatewayFrame] = []
         self.strange: list[bytes | str] = []
         self.closed: ConnectionClosed | None = None
-        self._socket = socket
+        self.socket = socket
         self._log = log
         self._name = name
         self._sent = 0
@@ -60,8 +84,21 @@ class Peer:
 
     async def leave(self) -> None:
         """Close the connection."""
-        await self._socket.close()
+        await self.socket.close()
         await self._pump
+
+    async def vanish(self) -> None:
+        """Cut the connection, as a network does: no closing handshake."""
+        self.socket.transport.abort()
+        await self._pump
+
+    def pause(self) -> None:
+        """Read nothing from the network until :meth:`resume`."""
+        self.socket.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        self.socket.transport.resume_reading()
 
     async def until(self, condition: Callable[[], object], what: str, limit_s: float = _WAIT_S) -> None:
         """Wait for something.
@@ -73,8 +110,17 @@ class Peer:
         while not condition():
             if time.monotonic() > end:
                 self._log.note(f"{what}: it did not come", source=self._name, blamed=True)
-                raise Failed(f"{what}: not within {limit_s:g} s")
+                raise Failed(f"{what}: not within {limit_s:g} s{self._oddities()}")
+            if self.closed is not None and self.closed.rcvd_then_sent:
+                end = min(end, time.monotonic() + _AFTER_CLOSE_S)
             await asyncio.sleep(0.02)
+
+    def _oddities(self) -> str:
+        """What may explain that something did not come."""
+        odd = f"; the connection was closed: {self.ending}" if self.closed is not None else ""
+        if self.strange:
+            odd += f"; {len(self.strange)} frames came that are none of the protocol"
+        return odd
 
     async def handshake(self) -> Handshake:
         """The first frame, which must be a handshake.
@@ -125,24 +171,57 @@ class Peer:
         await self.send(envelope)
         return envelope
 
+    @staticmethod
+    def frame_of(envelope: Envelope) -> bytes:
+        """The frame of a call."""
+        return ClientFrame(envelope).encode()
+
     async def send(self, what: Envelope | bytes | str) -> None:
         """Send an envelope in a frame, or any bytes or text."""
-        data = ClientFrame(what).encode() if isinstance(what, Envelope) else what
+        data = self.frame_of(what) if isinstance(what, Envelope) else what
         self._log.sent(self._name, "gateway", "frame", data if isinstance(data, bytes) else data.encode())
         try:
-            await self._socket.send(data)
+            await self.socket.send(data)
         except ConnectionClosed as closed:
             self.closed = self.closed or closed
 
-    async def refused(self, what: str) -> str:
+    async def refused(self, what: str, limit_s: float = 6.0) -> str:
         """Wait until the gateway closes the connection; return code and reason.
 
         Raises:
             Failed: it does not.
         """
-        await self.until(lambda: self.closed, f"the connection is closed, because {what}", 6)
+        await self.until(lambda: self.closed, f"the connection is closed, because {what}", limit_s)
+        return self.ending
+
+    @property
+    def ending(self) -> str:
+        """Code and reason of the gateway's close frame; words where there was none."""
         frame = None if self.closed is None else self.closed.rcvd
-        return f"{frame.code} {frame.reason}" if frame is not None else "no close frame"
+        return f"{frame.code} {frame.reason}".strip() if frame is not None else "no close frame"
+
+    @property
+    def code(self) -> int | None:
+        """The code of the gateway's close frame; None where there was none."""
+        frame = None if self.closed is None else self.closed.rcvd
+        return frame.code if frame is not None else None
+
+    @property
+    def contents(self) -> list[CanisterMessage]:
+        """Every message, decoded.
+
+        Raises:
+            Failed: one is no message.
+        """
+        try:
+            return [decode_message(content) for _, content, _, _ in self.messages]
+        except IcwsError as error:
+            raise Failed(f"what was delivered is no message: {error}") from error
+
+    @property
+    def heads(self) -> list[HeadFrame]:
+        """Every certified head."""
+        return [frame for frame in self.frames if isinstance(frame, HeadFrame)]
 
     @property
     def messages(self) -> list[tuple[str, bytes, bytes, bytes]]:
@@ -163,7 +242,7 @@ class Peer:
     async def _read(self) -> None:
         try:
             while True:
-                data = await self._socket.recv()
+                data = await self.socket.recv()
                 raw = data if isinstance(data, bytes) else data.encode()
                 self._log.sent("gateway", self._name, "frame", raw)
                 try:
@@ -175,3 +254,42 @@ class Peer:
             frame = closed.rcvd
             text = f"closed: {frame.code} {frame.reason}" if frame is not None else "gone without a close frame"
             self._log.note(text, source="gateway")
+
+
+class SecurePeer(Peer):
+    """A client of ``icws-secure/1``.
+
+    Attributes:
+        attach: the number of its open; the next open has the next one.
+        parameters: of its registration.
+    """
+
+    attach = 0
+    parameters: Parameters
+
+    def register(self, replica: Replica) -> None:
+        """Register the session at the IC directly, as the owner would.
+
+        Raises:
+            Inconclusive: the suite's canister refuses.
+        """
+        owner = Ed25519Identity(secrets.token_bytes(32)).principal
+        argument = RegisterArgument(self.identity.principal, time.time_ns())
+        answer = replica.call(self.canister, "ws_register", encode_register_argument(argument), sender=owner)
+        result = decode_register_result(answer.arg) if isinstance(answer, Replied) else None
+        if not isinstance(result, Parameters):
+            raise Inconclusive("the suite's canister refused the registration")
+        self.parameters = result
+
+    def share(self, other: SecurePeer) -> None:
+        """Be another connection of the same session, at its present attach."""
+        self.identity, self.key, self.parameters = other.identity, other.key, other.parameters
+        self.attach, self._sent = other.attach, other._sent
+
+    async def open_envelope(self, *, attach: int | None = None, **changes: Any) -> Envelope:
+        """A signed open, by default with the next attach number."""
+        if attach is None:
+            self.attach += 1
+        number = self.attach if attach is None else attach
+        secure = changes.pop("secure", None) or SecureOpen(self.parameters.registration_id, number, 1, "none")
+        return await super().open_envelope(secure=secure, **changes)

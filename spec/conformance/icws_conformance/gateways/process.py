@@ -4,52 +4,172 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from icws_secure.errors import TransportError
 
-__all__ = ["started"]
+__all__ = ["GatewayProcess", "free_port"]
 
-_START_S = 20.0
+_START_S: Final = 20.0
+_STOP_S: Final = 5.0
+_KEPT: Final = 4_000  # characters of what it prints
+_KIB: Final = 1_024
 
 
-@contextlib.asynccontextmanager
-async def started(words: Sequence[str], ic_url: str) -> AsyncIterator[str]:
-    """Start the command, with ``{ic_url}`` and ``{listen}`` put in, and give its WebSocket address.
+class GatewayProcess:
+    """``async with GatewayProcess(words, host, port) as process: ...``: starts a command and ends it again.
 
-    Raises:
-        TransportError: it does not start, ends, or does not listen in time.
+    Args:
+        words: the command, with nothing left to put in.
+        host: where it is to listen.
+        port: where it is to listen.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    listen = f"127.0.0.1:{port}"
-    command = [word.replace("{ic_url}", ic_url).replace("{listen}", listen) for word in words]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError as error:
-        raise TransportError(f"{command[0]} does not start: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(_START_S):
-            while True:
-                if process.returncode is not None:
-                    raise TransportError(f"the gateway ended with {process.returncode}")
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    break
-                await asyncio.sleep(0.1)
-        yield f"ws://{listen}"
-    except TimeoutError as error:
-        raise TransportError(f"the gateway does not listen on {listen}") from error
-    finally:
+
+    def __init__(self, words: Sequence[str], host: str, port: int) -> None:
+        self._words = list(words)
+        self._host = host
+        self._port = port
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._printed = ""
+
+    async def __aenter__(self) -> GatewayProcess:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def ended(self) -> str:
+        """How it ended, with the last that it printed; empty while it runs."""
+        process = self._process
+        if process is None or process.returncode is None:
+            return ""
+        code = process.returncode
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return f"the gateway's process ended with {how}; it printed: {self.printed or 'nothing'}"
+
+    @property
+    def printed(self) -> str:
+        """The last words of what it printed, on one line."""
+        return " ".join(self._printed.split())[-300:]
+
+    def memory_bytes(self) -> int | None:
+        """Resident memory of the process and its children; None where the system does not tell."""
+        if self._process is None:
+            return None
+        return _resident(self._process.pid)
+
+    async def start(self) -> None:
+        """Start it and wait until it listens.
+
+        Raises:
+            TransportError: it does not start, ends, or does not listen in time.
+        """
+        if await _listens(self._host, self._port):
+            raise TransportError(f"another program listens on {self._host}:{self._port} already")
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise TransportError(f"{self._words[0]} does not start: {why}") from error
+        self._reader = asyncio.create_task(self._keep_words(self._process))
+        try:
+            await self._until_it_listens()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def restart(self) -> None:
+        """End it, if it still runs, and start it again.
+
+        Raises:
+            TransportError: as :meth:`start`.
+        """
+        await self.stop()
+        await self.start()
+
+    def ask_to_end(self) -> None:
+        """Send it SIGTERM and do not wait."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+
+    async def stop(self) -> None:
+        """End it and whatever it has started: SIGTERM first, SIGKILL when that does not help."""
+        process, self._process = self._process, None
+        if process is None:
+            return
         if process.returncode is None:
             process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 5)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _STOP_S)
+        # its session is its own, so nobody else is hit
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def _until_it_listens(self) -> None:
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await _listens(self._host, self._port):
+                    if self.ended:
+                        await asyncio.sleep(0.1)  # for its last words
+                        raise TransportError(self.ended)
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise TransportError(
+                f"the gateway does not listen on {self._host}:{self._port} within {_START_S:g} s; "
+                f"it printed: {self.printed or 'nothing'}"
+            ) from error
+
+    async def _keep_words(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdout is None:
+            return
+        while data := await process.stdout.read(4096):
+            self._printed = (self._printed + data.decode("utf-8", "replace"))[-_KEPT:]
+
+
+def free_port() -> int:
+    """A port of this machine's loopback address that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def _resident(pid: int) -> int | None:
+    """Resident bytes of a process and all below it, as Linux tells."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
+    own = int(found[0]) * _KIB if found else 0
+    return own + sum(_resident(int(child)) or 0 for child in children.split())

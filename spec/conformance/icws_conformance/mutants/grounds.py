@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,9 @@ from icws_conformance.case import Case
 from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
 from icws_conformance.clients.world import World, open_world
-from icws_conformance.gateways.cases import GatewayUnderTest, gateway_cases
-from icws_conformance.gateways.process import started
-from icws_conformance.hostile.boundary import HostileBoundary
+from icws_conformance.gateways.cases import gateway_cases
+from icws_conformance.gateways.target import OWN_GATEWAY, GatewayOptions, open_target
+from icws_conformance.gateways.under_test import FEATURES, GatewayUnderTest
 from icws_conformance.resources import data_path
 from icws_conformance.runner import run_cases
 from icws_conformance.vectors.target import VectorTarget
@@ -25,8 +24,6 @@ from icws_conformance.vectors.vector import Vector, read_vectors
 from icws_conformance.verdict import Verdict
 
 __all__ = ["GROUNDS", "Ground", "Grounds", "listed_cases"]
-
-_GATEWAY: Final = "icws_conformance.drivers.gateway"
 
 #: No place: cases are listed, and none is played.
 _NOWHERE: Final = cast(World, None)
@@ -97,12 +94,9 @@ async def _hunt_clients(grounds: Grounds, mutant: str, names: frozenset[str]) ->
 
 async def _hunt_gateways(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
     world = await grounds.world()
-    tested = GatewayUnderTest("", world)
-    with tempfile.TemporaryDirectory(prefix="icws-conformance-") as folder:
-        words = [*_command(mutant, _GATEWAY), "--ic-url", "{ic_url}", "--listen", "{listen}"]
-        words += ["--identity", f"{folder}/gateway.pem"]
-        async with HostileBoundary(world.ic_url, tested.http) as ic, started(words, ic.url) as tested.url:
-            return await _first_failing(gateway_cases(tested), names, at_once=1)
+    words = [*_command(mutant, OWN_GATEWAY[0]), *OWN_GATEWAY[1:]]
+    async with open_target(world, GatewayOptions(words, features=tuple(FEATURES))) as tested:
+        return await _first_failing(gateway_cases(tested), names, at_once=1)
 
 
 GROUNDS: Final[Mapping[str, Ground]] = MappingProxyType(
