@@ -185,7 +185,7 @@ class Peer:
         except ConnectionClosed as closed:
             self.closed = self.closed or closed
 
-    async def refused(self, what: str, limit_s: float = 6.0) -> str:
+    async def refused(self, what: str, limit_s: float = 4.0) -> str:
         """Wait until the gateway closes the connection; return code and reason.
 
         Raises:

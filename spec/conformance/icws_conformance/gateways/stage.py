@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -18,6 +19,7 @@ from icws_conformance.clients.world import Recorder
 from icws_conformance.gateways.peer import Peer, SecurePeer
 from icws_conformance.gateways.under_test import GatewayUnderTest
 from icws_conformance.wirelog import WireLog
+from icws_secure.wire.envelope import CallContent
 from icws_secure.wire.frames import SUBPROTOCOL
 from icws_secure.wire.principal import Principal
 
@@ -115,6 +117,39 @@ class Stage:
         if calls := self.gateway.calls_of(peer.identity.principal):
             self.blame("IC", f"the IC was called: {calls[-1].method_name}")
             raise Failed(f"a call reached the IC: {calls[-1].method_name}")
+
+    async def refused(self, peer: Peer, what: str, limit_s: float = 4.0) -> str:
+        """Wait until the gateway closes a connection; return code and reason.
+
+        Raises:
+            Failed: it does not, or what should have been refused reaches the IC.
+        """
+        before = len(self.gateway.calls)
+        relayed = partial(self._relayed, before)
+        await peer.until(lambda: peer.closed or relayed(), f"the connection is closed, because {what}", limit_s)
+        self._demand_none(relayed(), what)
+        return peer.ending
+
+    @contextlib.asynccontextmanager
+    async def nothing_relayed(self, what: str) -> AsyncIterator[None]:
+        """No client's call reaches the IC while the block runs.
+
+        Raises:
+            Failed: one does.
+        """
+        before = len(self.gateway.calls)
+        yield
+        self._demand_none(self._relayed(before), what)
+
+    def _relayed(self, before: int) -> list[CallContent]:
+        """The calls since then that are not the gateway's own."""
+        made = [envelope.content for envelope in self.gateway.calls[before:]]
+        return [content for content in made if isinstance(content, CallContent) and content.method_name != "ws_close"]
+
+    def _demand_none(self, calls: Sequence[CallContent], what: str) -> None:
+        if calls:
+            self.blame("IC", f"the IC was called: {calls[0].method_name} of canister {calls[0].canister_id}")
+            raise Failed(f"{what}, and it reached the IC")
 
     async def goes_on(self, peer: Peer, what: str = "another client's echo", limit_s: float = 10.0) -> None:
         """A client that is open is still served.

@@ -65,7 +65,9 @@ class Terminal:
         names = " ".join(name.removeprefix("ICWS-") for name in result.requirements)
         colour = _COLOURS[result.verdict]
         self._console.print(f"[{colour}]{result.verdict:>16}[/]  {_plain(result.case)}  [dim]{names}[/]")
-        if result.verdict is not Verdict.PASS:
+        if result.verdict is Verdict.NOT_APPLICABLE:
+            self._console.print(f"{'':18}[dim]because[/]  {_plain(result.reason)}")
+        elif result.verdict is not Verdict.PASS:
             self._console.print(f"{'':18}[dim]expected[/] {_plain(result.expected)}")
             self._console.print(f"{'':18}[dim]seen[/]     {_plain(result.seen or '-')}")
             if result.reason:

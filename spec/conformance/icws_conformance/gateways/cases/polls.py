@@ -38,6 +38,7 @@ __all__ = ["POLLS"]
 _TRUE, _FALSE = b"number-42", b"number-13"
 _QUEUE: Final = 40
 _LONG_QUEUE: Final = 400
+_OLD_QUEUE: Final = 100
 
 
 async def _scripted_peer(stage: Stage) -> Peer:
@@ -436,9 +437,8 @@ async def _hanging_canister(stage: Stage) -> Finding:
 
 async def _restarted(stage: Stage) -> Finding:
     peer = await _scripted_peer(stage)
-    for number in range(8):
-        await peer.say(b"%d" % number)
-    await peer.until(lambda: len(peer.messages) >= 9, "nine messages")
+    push(stage, peer, _OLD_QUEUE)  # the new queue must not reach the old number while we look
+    await peer.until(lambda: len(peer.messages) > _OLD_QUEUE, f"{_OLD_QUEUE} messages", 20)
     tell(stage.gateway.world.replica, peer.canister, forget=True)
     before = len(peer.messages)
     for _ in range(30):
