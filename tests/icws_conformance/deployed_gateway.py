@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import secrets
 import time
 
@@ -157,7 +156,6 @@ async def main() -> None:
     async with aiohttp.ClientSession() as http:
         gateway = Gateway(options.ic_network_url, http)
         async with serve(gateway.serve_client, host, int(port), max_size=None, ping_interval=None):
-            print(f"listening on {options.gateway_address}, pid {os.getpid()}", flush=True)
             await asyncio.Event().wait()
 
 

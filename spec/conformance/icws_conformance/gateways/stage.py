@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -124,8 +123,7 @@ class Stage:
         Raises:
             Failed: it does not, or what should have been refused reaches the IC.
         """
-        before = len(self.gateway.calls)
-        relayed = partial(self._relayed, before)
+        relayed = self._relayed_from_now_on()
         await peer.until(lambda: peer.closed or relayed(), f"the connection is closed, because {what}", limit_s)
         self._demand_none(relayed(), what)
         return peer.ending
@@ -137,18 +135,29 @@ class Stage:
         Raises:
             Failed: one does.
         """
-        before = len(self.gateway.calls)
+        relayed = self._relayed_from_now_on()
         yield
-        self._demand_none(self._relayed(before), what)
+        self._demand_none(relayed(), what)
 
-    def _relayed(self, before: int) -> list[CallContent]:
-        """The calls since then that are not the gateway's own."""
-        made = [envelope.content for envelope in self.gateway.calls[before:]]
-        return [content for content in made if isinstance(content, CallContent) and content.method_name != "ws_close"]
+    def _relayed_from_now_on(self) -> Callable[[], list[str]]:
+        """What has reached the IC since now, in words: calls that are not the gateway's own."""
+        gateway = self.gateway
+        calls, unreadable = len(gateway.calls), len(gateway.unreadable)
 
-    def _demand_none(self, calls: Sequence[CallContent], what: str) -> None:
-        if calls:
-            self.blame("IC", f"the IC was called: {calls[0].method_name} of canister {calls[0].canister_id}")
+        def relayed() -> list[str]:
+            made = [envelope.content for envelope in gateway.calls[calls:]]
+            told = [
+                f"{content.method_name} of canister {content.canister_id}"
+                for content in made
+                if isinstance(content, CallContent) and content.method_name != "ws_close"
+            ]
+            return told + [f"{size} bytes that are no envelope" for size in gateway.unreadable[unreadable:]]
+
+        return relayed
+
+    def _demand_none(self, relayed: Sequence[str], what: str) -> None:
+        if relayed:
+            self.blame("IC", f"the IC was called: {relayed[0]}")
             raise Failed(f"{what}, and it reached the IC")
 
     async def goes_on(self, peer: Peer, what: str = "another client's echo", limit_s: float = 10.0) -> None:

@@ -76,6 +76,7 @@ class GatewayUnderTest:
         features: what it is said to do; names of :data:`FEATURES`.
         bounds: what it is held to; names of :data:`BOUNDS`.
         asked: every call and query that reached the IC by way of it.
+        unreadable: sizes of what came to the endpoint for calls and is no envelope, or is larger than one may be.
         answer: what the IC answers; None for the truth.
     """
 
@@ -87,6 +88,7 @@ class GatewayUnderTest:
     features: frozenset[str] = frozenset()
     bounds: Mapping[str, int] = field(default_factory=lambda: read_bounds(()))
     asked: list[Asked] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
     answer: IcHook | None = None
 
     @property
@@ -100,6 +102,8 @@ class GatewayUnderTest:
         envelope: Envelope | None = None
         with contextlib.suppress(IcwsError):
             envelope = Envelope.decode(body)
+        if envelope is None and path.endswith("/call"):
+            self.unreadable.append(len(body))
         if envelope is not None:
             self.asked.append(Asked(time.monotonic(), path, envelope))
         return await (fetch() if self.answer is None else self.answer(path, envelope, fetch))

@@ -126,7 +126,7 @@ async def _slow_reader(stage: Stage) -> Finding:
     before = process.memory_bytes() if process is not None else None
     for _ in range(4):
         push(stage, slow, pieces // 4, _PIECE)
-        await stage.goes_on(other, "another client's echo, while one does not read", 20)
+        await stage.goes_on(other, "another client's echo, while one does not read", 12)
     after = process.memory_bytes() if process is not None else None
     slow.resume()
     await _settled(slow)

@@ -84,9 +84,9 @@ async def _drain(stage: Stage) -> Finding:
         if modern is not None:
             await modern.leave()
         how = await deployed.refused("the gateway ends", _END_S)
-        await _told(stage, deployed)
-        if modern is not None:
-            await _told(stage, modern)
+        for peer in (deployed, modern):
+            if peer is not None:
+                await _told(stage, process, peer)
         await _ends(process)
     finally:
         await process.restart()
@@ -124,8 +124,15 @@ async def _newcomer(stage: Stage) -> str:
     return peer.ending
 
 
-async def _told(stage: Stage, peer: Peer) -> None:
-    await peer.until(lambda: stage.gateway.closes_of(peer.key), "a ws_close for each client", _END_S)
+async def _told(stage: Stage, process: GatewayProcess, peer: Peer) -> None:
+    """Wait for a client's ws_close; when the process has ended, none will come."""
+    for _ in range(int(_END_S * 10)):
+        if stage.gateway.closes_of(peer.key):
+            return
+        if process.ended:
+            break
+        await asyncio.sleep(0.1)
+    await peer.until(lambda: stage.gateway.closes_of(peer.key), "a ws_close for each client", 1)
 
 
 async def _ends(process: GatewayProcess) -> None:
