@@ -22,9 +22,11 @@ __all__ = [
     "Tree",
     "digest",
     "empty",
+    "encode",
     "fork",
     "labeled",
     "leaf",
+    "parts",
     "pruned",
     "secret",
 ]
@@ -96,6 +98,11 @@ class Maker:
         self._count += 1
         names = [f"ICWS-{name}" for name in requirements.split()]
         self._groups[-1]["tests"].append({"id": self._count, "comment": comment, "requirements": names} | test)
+
+
+def parts(*repeated: tuple[bytes, int]) -> list[list[Any]]:
+    """Bytes that are long and dull, as a file of vectors has them: pieces, and how often each comes."""
+    return [[piece.hex(), times] for piece, times in repeated]
 
 
 # Hash trees, from the words of the interface specification ------------------------------------------------------------

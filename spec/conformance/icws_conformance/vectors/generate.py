@@ -8,18 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from icws_conformance.vectors import make_bytes, make_payload, make_signed, make_trees
+from icws_conformance.vectors import (
+    make_bytes,
+    make_candid,
+    make_certificates,
+    make_frames,
+    make_payload,
+    make_signed,
+    make_trees,
+)
 from icws_conformance.vectors.build import Maker
 
 __all__ = ["FILES", "check_folder", "write_folder"]
 
 FILES: Final[dict[str, Callable[[], Maker]]] = {
-    "candid": make_bytes.candid,
+    "candid": make_candid.candid,
     "cbor": make_bytes.cbor_values,
-    "certificates": make_trees.certificates,
+    "certificates": make_certificates.certificates,
     "delegations": make_signed.delegations,
     "envelopes": make_signed.envelopes,
-    "frames": make_bytes.frames,
+    "frames": make_frames.frames,
     "hash_trees": make_trees.hash_trees,
     "message_keys": make_bytes.message_keys,
     "payloads": make_payload.payloads,

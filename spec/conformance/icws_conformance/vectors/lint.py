@@ -58,7 +58,13 @@ def _sense(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _hexadecimal(value: object, name: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
+    if name.endswith("_hex") and isinstance(value, list) and value and all(isinstance(part, list) for part in value):
+        for part in value:
+            if len(part) != 2 or type(part[1]) is not int or part[1] < 1:
+                yield f"{name} is not of pieces and how often each comes"
+            else:
+                yield from _hexadecimal(part[0], name)
+    elif isinstance(value, dict):
         for key, item in value.items():
             yield from _hexadecimal(item, key)
     elif isinstance(value, list):

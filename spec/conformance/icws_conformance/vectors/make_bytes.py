@@ -1,35 +1,30 @@
-"""Vectors of encodings: principals, keys, CBOR, request ids, message keys, frames, Candid."""
+"""Vectors of encodings: principals, keys, CBOR, request ids, message keys."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from icws_conformance.vectors.build import NOW_NS, Maker, empty, encode, secret
+from icws_conformance.vectors.build import NOW_NS, Maker, parts, secret
 from icws_secure.wire import cbor
-from icws_secure.wire.interface import (
-    CertifiedMessages,
-    ClientKey,
-    CloseArgument,
-    OpenArgument,
-    OutputMessage,
-    SecureOpen,
-    WebsocketMessage,
-    encode_close_argument,
-    encode_get_messages_result,
-    encode_message_argument,
-    encode_open_argument,
-)
 from icws_secure.wire.leb128 import encode_unsigned
-from icws_secure.wire.message import CanisterMessage
 from icws_secure.wire.principal import Principal
-from icws_secure.wire.service import AckMessage, encode_service_message
 
-__all__ = ["candid", "cbor_values", "frames", "message_keys", "principals", "public_keys", "request_ids"]
+__all__ = ["cbor_values", "message_keys", "principals", "public_keys", "request_ids"]
 
 _ED25519: Final = bytes.fromhex("302a300506032b6570032100")
+_SECP256K1: Final = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a034200")
+_P256: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+_BLS: Final = bytes.fromhex("308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100")
+_CANISTER_SIGNATURE: Final = bytes.fromhex("300c060a2b0601040183b8430102")
+_GENERATOR: Final = (
+    "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+)
 _GATEWAY: Final = Principal.self_authenticating(b"gateway")
 _USER: Final = Principal.self_authenticating(b"user")
 
@@ -89,13 +84,21 @@ def public_keys() -> Maker:
     )
     raw = Ed25519PrivateKey.from_private_bytes(secret("key")).public_key().public_bytes_raw()
     der = _ED25519 + raw
-    made.accept(
-        "Ed25519",
-        "LIB-003",
-        {"der_hex": der.hex()},
-        scheme="ed25519",
-        principal=Principal.self_authenticating(der).to_text(),
-    )
+    canister = b"\x0a" + bytes.fromhex("00000000003002100101") + b"seed"
+    for comment, data, scheme in (
+        ("Ed25519", der, "ed25519"),
+        ("secp256k1, uncompressed", _SECP256K1 + _point(ec.SECP256K1()), "secp256k1"),
+        ("P-256, uncompressed", _P256 + _point(ec.SECP256R1()), "p256"),
+        ("BLS12-381", _BLS + bytes.fromhex(_GENERATOR), "bls12_381"),
+        ("a canister signature's", _variable(_CANISTER_SIGNATURE, canister), "canister_signature"),
+        (
+            "a canister signature's, without seed",
+            _variable(_CANISTER_SIGNATURE, canister[:-4] + b"x"),
+            "canister_signature",
+        ),
+    ):
+        principal = Principal.self_authenticating(data).to_text()
+        made.accept(comment, "LIB-003", {"der_hex": data.hex()}, scheme=scheme, principal=principal)
     bad = "BadPublicKey Malformed TrailingBytes TooLarge"
     for comment, data in (
         ("a byte too many", der + b"\x00"),
@@ -107,9 +110,37 @@ def public_keys() -> Maker:
             "a compressed point of P-256",
             bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + b"\x02" + raw,
         ),
+        ("the key in a bit string with unused bits", der[:11] + b"\x01" + raw),
+        ("a point of secp256k1 that begins with 02", _SECP256K1 + b"\x02" + _point(ec.SECP256K1())[1:]),
+        (
+            "a canister signature's, the canister longer than the key",
+            _variable(_CANISTER_SIGNATURE, b"\x1d" + bytes(4)),
+        ),
+        ("a canister signature's, a canister of 30 bytes", _variable(_CANISTER_SIGNATURE, b"\x1e" + bytes(40))),
+        ("a canister signature's, with unused bits", _variable(_CANISTER_SIGNATURE, canister, unused=1)),
+        ("a canister signature's, empty", _variable(_CANISTER_SIGNATURE, b"")),
+        ("a canister signature's of 3,000 bytes", _variable(_CANISTER_SIGNATURE, canister + bytes(3000))),
     ):
         made.reject(comment, "LIB-003", bad, {"der_hex": data.hex()}, "Alias")
     return made
+
+
+def _point(curve: ec.EllipticCurve) -> bytes:
+    key = ec.derive_private_key(int.from_bytes(secret("point"), "big") >> 8, curve).public_key()
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def _variable(algorithm: bytes, raw: bytes, unused: int = 0) -> bytes:
+    """A key of any length, DER."""
+    return _element(0x30, algorithm + _element(0x03, bytes([unused]) + raw))
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    length = (
+        bytes([size]) if size < 0x80 else bytes([0x81, size]) if size < 0x100 else b"\x82" + size.to_bytes(2, "big")
+    )
+    return bytes([tag]) + length + content
 
 
 def cbor_values() -> Maker:
@@ -142,8 +173,27 @@ def cbor_values() -> Maker:
         ("a list that claims 2^63 items", "9b7fffffffffffffff", "TooMany TooLarge Malformed", "Bomb"),
         ("bytes that claim 2^32", "5affffffff", "Malformed TooLarge", "Bomb"),
         ("a thousand lists in one another", "81" * 1000 + "00", "TooDeep", "Bomb"),
+        ("a list that claims 24 items and has two", "98180102", "Malformed", "Bomb"),
+        ("a length that is cut short", "19ff", "Malformed", "Ambiguous"),
+        ("a text that is cut short", "6361", "Malformed", "Ambiguous"),
+        ("a reserved length", "1c", "Malformed", "Ambiguous"),
+        ("a break on its own", "ff", "Malformed", "Ambiguous"),
+        ("a float of eight bytes", "fb3ff0000000000000", "WrongType Malformed", "Ambiguous"),
+        ("a simple value of two bytes", "f820", "WrongType Malformed", "Ambiguous"),
+        ("a key that is a list", "a1810001", "Malformed WrongType", "Ambiguous"),
+        ("a key that is true", "a1f501", "Malformed WrongType", "Ambiguous"),
+        ("a key above 65,535", "a11a0001000001", "Malformed WrongType", "Ambiguous"),
+        ("a big number that is text", "c26101", "Malformed", "Ambiguous"),
+        ("a big number that is cut short", "c24201", "Malformed", "Ambiguous"),
+        ("a big number of a length that is reserved", "c25c", "Malformed", "Ambiguous"),
+        ("a big number whose length is cut short", "c258", "Malformed", "Ambiguous"),
+        ("a big number of 2,000 bytes", "c25907d0" + "01" * 2000, "TooLarge", "Bomb"),
     ):
         made.reject(comment, "LIB-001 LIB-023", reason, {"data_hex": text}, flag)
+    many = parts((b"\x9a\x00\x03\x0d\x40", 1), (b"\x00", 200_000))
+    made.reject("200,001 items", "LIB-001 LIB-023", "TooMany", {"data_hex": many}, "Bomb")
+    long = parts((b"\x5a\x00\x40\x00\x00", 1), (b"\x00", 4 << 20))
+    made.reject("longer than four megabytes", "LIB-001 LIB-023", "TooLarge", {"data_hex": long}, "Bomb")
     return made
 
 
@@ -205,115 +255,8 @@ def message_keys() -> Maker:
         ("no principal", f"_{7:020}"),
         ("no underscore", f"{text}{7:020}"),
         ("a space at the end", f"{text}_{7:020} "),
+        ("nothing but an underscore", "_"),
+        ("no nonce and no underscore", text),
     ):
         made.reject(comment, "LIB-025", "WrongKeyForm", {"key": key}, "Alias")
-    return made
-
-
-def frames() -> Maker:
-    """Frames of gateways and clients."""
-    made = Maker(
-        "frame",
-        [
-            "A WebSocket frame, from gateway or client by direction.",
-            "Accepted means: exactly one of the documented shapes.",
-        ],
-        {"Unknown": ("The frame is of no documented shape.", "What one side skips and the other obeys is a hole.")},
-    )
-    tree = encode(empty())
-    key = f"{_GATEWAY.to_text()}_{7:020}"
-    message = {"key": key, "content": b"m", "cert": b"c", "tree": tree}
-    receipt = {"request_id": bytes(32), "status": "pending"}
-    shapes: list[tuple[str, object, str]] = [
-        ("a handshake", {"gateway_principal": _GATEWAY.raw}, "Handshake"),
-        (
-            "a handshake of the subprotocol",
-            {"gateway_principal": _GATEWAY.raw, "version": "icws-secure.1"},
-            "Handshake",
-        ),
-        ("a message", message, "MessageFrame"),
-        ("messages", {"messages": [{"key": key, "content": b"m"}], "cert": b"c", "tree": tree}, "MessagesFrame"),
-        ("a receipt", {"receipt": receipt}, "ReceiptFrame"),
-        ("a head", {"head": {"cert": b"c", "tree": tree}}, "HeadFrame"),
-        ("a drain notice", {"drain": {"seconds": 5}}, "DrainFrame"),
-    ]
-    for comment, value, shape in shapes:
-        data = cbor.encode_self_described(value)
-        made.accept(comment, "LIB-024", {"direction": "gateway", "frame_hex": data.hex()}, shape=shape)
-    reasons = "UnknownField WrongType MissingField Malformed TooMany TooLarge"
-    wrong: list[tuple[str, object]] = [
-        ("a map without fields", {}),
-        ("a list", [1]),
-        ("an unknown field", {"news": 1}),
-        ("two shapes in one", {"drain": {"seconds": 5}, "head": {"cert": b"c", "tree": tree}}),
-        ("a message with a field more", message | {"priority": 1}),
-        ("a message without witness", {name: item for name, item in message.items() if name != "tree"}),
-        ("a message whose key is bytes", message | {"key": key.encode()}),
-        ("no messages", {"messages": [], "cert": b"c", "tree": tree}),
-        ("a receipt with a short request id", {"receipt": receipt | {"request_id": bytes(31)}}),
-        ("a receipt with an unknown status", {"receipt": receipt | {"status": "done"}}),
-        ("a pending receipt with a certificate", {"receipt": receipt | {"certificate": b"c"}}),
-        ("a drain notice below 0", {"drain": {"seconds": -5}}),
-        ("an envelope from the gateway", {"envelope": {}}),
-    ]
-    for comment, value in wrong:
-        data = cbor.encode_self_described(value)
-        given = {"direction": "gateway", "frame_hex": data.hex()}
-        made.reject(f"{comment}, from the gateway", "LIB-024", reasons, given, "Unknown")
-    for comment, value in (
-        ("an envelope that is no map", {"envelope": 1}),
-        ("a handshake", {"gateway_principal": b""}),
-    ):
-        data = cbor.encode_self_described(value)
-        given = {"direction": "client", "frame_hex": data.hex()}
-        made.reject(f"{comment}, from the client", "LIB-024", reasons, given, "Unknown")
-    return made
-
-
-def candid() -> Maker:
-    """Arguments and results of the protocol's methods."""
-    made = Maker(
-        "candid",
-        ["An argument or result, by the field of; Candid, or CBOR for message. Accepted means: decoded."],
-        {
-            "Bomb": ("A few bytes claim very many values.", "Time or memory grows without bound."),
-            "Malformed": ("It is no document of this type.", "A fault in the decoder is within reach of a stranger."),
-        },
-    )
-    key = ClientKey(_USER, 7)
-    secure = SecureOpen(bytes(16), 1, 1, "none", None, None)
-    good: dict[str, tuple[bytes, str]] = {
-        "ws_open": (encode_open_argument(OpenArgument(7, _GATEWAY, secure)), "OpenArgument"),
-        "ws_close": (encode_close_argument(CloseArgument(key, 1)), "CloseArgument"),
-        "ws_message": (encode_message_argument(WebsocketMessage(key, 1, NOW_NS, False, b"text")), "WebsocketMessage"),
-        "ws_get_messages_result": (
-            encode_get_messages_result(CertifiedMessages((OutputMessage(key, "k", b"c"),), b"c", b"t", True)),
-            "CertifiedMessages",
-        ),
-        "service_message": (encode_service_message(AckMessage(3)), "AckMessage"),
-        "message": (CanisterMessage(key, 1, NOW_NS, False, b"text", None).encode(), "CanisterMessage"),
-    }
-    for of, (data, type_) in good.items():
-        made.accept(f"{of}, as it should be", "LIB-021", {"of": of, "data_hex": data.hex()}, type=type_)
-    for of, (data, _) in good.items():
-        given = {"of": of, "data_hex": data[:-1].hex()}
-        made.reject(f"{of}, cut short", "LIB-021 LIB-023", "Malformed", given, "Malformed")
-    reasons = "Malformed TooMany TooLarge TooDeep WrongType MissingField TrailingBytes"
-    for comment, text in (
-        ("no magic bytes", "00"),
-        ("a type that is not there", "4449444c000105"),
-        ("a vector of 2^32 nulls", "4449444c016d7f0100ffffffff0f"),
-        ("a type table of 2^32 types", "4449444cffffffff0f"),
-        ("a record of 2^32 fields", "4449444c016cffffffff0f"),
-        ("a type that is itself, for ever", "4449444c016e000100" + "01" * 3000),
-        ("other types than wanted", "4449444c00017d07"),
-    ):
-        given = {"of": "ws_open", "data_hex": text}
-        made.reject(
-            comment,
-            "LIB-021 LIB-023",
-            reasons,
-            given,
-            "Bomb" if "2^32" in comment or "ever" in comment else "Malformed",
-        )
     return made

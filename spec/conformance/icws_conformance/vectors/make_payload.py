@@ -90,7 +90,7 @@ def _hop(made: Maker) -> None:
 def _room(made: Maker) -> None:
     key, nonce_key = secret("room key"), secret("room nonce key")
     room, label, epoch, counter = b"lobby", b"chat", 2, 9
-    kid = cbor.encode([epoch, counter])
+    kid = epoch.to_bytes(8, "big") + counter.to_bytes(8, "big")
     external = cbor.encode([_VERSION, _CANISTER.raw, room, epoch, _SESSION.raw, counter])
     plaintext = b"to all"
     content = _seal(3, key, nonce_key, kid, external, plaintext)

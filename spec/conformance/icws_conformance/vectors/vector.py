@@ -71,10 +71,20 @@ def _own(stem: str, document: dict[str, Any]) -> Iterator[Vector]:
                 requirements=tuple(test["requirements"]),
                 accept=test["verdict"] == "accept",
                 reasons=tuple(test.get("reasons", ())),
-                input=group["shared"] | test["input"],
+                input=_whole(group["shared"] | test["input"]),
                 output=test.get("output", {}),
                 gain=" ".join(gains),
             )
+
+
+def _whole(given: dict[str, Any]) -> dict[str, Any]:
+    """The input as it is asked: bytes that the file has in pieces are put together."""
+    return {
+        name: "".join(piece * times for piece, times in value)
+        if name.endswith("_hex") and isinstance(value, list)
+        else value
+        for name, value in given.items()
+    }
 
 
 # The flat form -------------------------------------------------------------------------------------------------------
