@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -180,12 +182,49 @@ def test_every_requirement_that_vectors_name_exists() -> None:
     assert {name for vector in ALL for name in vector.requirements} <= set(requirements())
 
 
-def test_foreign_vectors_are_read_too() -> None:
-    found = [vector for path in sorted((ROOT / "tests/vectors").glob("*.json")) for vector in read_vectors(path)]
-    assert len(found) > 200
-    for vector in found[::7]:
-        given = answer({"id": 1, "kind": vector.kind, "input": dict(vector.input)})
-        assert (given["verdict"] == "accept") is vector.accept, vector.name
+FOREIGN = [vector for path in sorted((ROOT / "tests/vectors").glob("*.json")) for vector in read_vectors(path)]
+
+
+@pytest.mark.parametrize("vector", FOREIGN, ids=lambda vector: vector.name)
+def test_library_answers_foreign_vectors_too(vector: Vector) -> None:
+    given = answer({"id": 1, "kind": vector.kind, "input": dict(vector.input)})
+    assert (given["verdict"] == "accept") is vector.accept, given
+    assert {name: given["output"][name] for name in vector.output} == dict(vector.output)
+
+
+def test_no_foreign_vector_is_left_out() -> None:
+    held = {path.stem: json.loads(path.read_text())["vectors"] for path in (ROOT / "tests/vectors").glob("*.json")}
+    read = Counter(vector.name.partition(": ")[0] for vector in FOREIGN)
+    assert read == {stem: len(vectors) for stem, vectors in held.items()}
+    # by kind: of each there is one to accept, and where the kind has refusals at all, one to refuse
+    kinds = {vector.kind for vector in FOREIGN}
+    assert kinds == {"bls", "canister_signature", "certificate", "delegation", "envelope", "hash_tree", "principal"} | {
+        "query_response",
+        "representation_independent_hash",
+        "vetkd",
+        "webauthn",
+    }
+
+
+def test_every_kind_of_foreign_vectors_is_asked_by_another_test_too() -> None:
+    """The tests beside each module, marked ``vectors(kind)``, look at more than a verdict."""
+    marked = set()
+    for path in (ROOT / "tests/icws_secure").rglob("test_*.py"):
+        marked |= set(re.findall(r'mark\.vectors\("([a-z_]+)"\)', path.read_text()))
+    assert marked >= {vector.kind for vector in FOREIGN}
+
+
+def test_bytes_in_pieces_are_put_together_and_checked(tmp_path: Path) -> None:
+    document = json.loads((VECTORS / "cbor.json").read_text())
+    pieces = [test["input"]["data_hex"] for group in document["groups"] for test in group["tests"]]
+    (first, *_) = [value["pieces"] for value in pieces if isinstance(value, dict)]
+    found = next(vector for vector in ALL if vector.comment == "200,001 items")
+    assert found.input["data_hex"] == "".join(piece * times for piece, times in first)
+    for wrong in ([], [["00", 0]], [["0g", 1]], [["00"]], "00"):
+        document["groups"][0]["tests"][0]["input"]["data_hex"] = {"pieces": wrong}
+        path = tmp_path / "cbor.json"
+        path.write_text(json.dumps(document))
+        assert lint_file(path) != [], wrong
 
 
 def test_every_requirement_says_why_and_against_what() -> None:

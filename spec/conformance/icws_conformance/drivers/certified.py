@@ -10,11 +10,11 @@ from icws_secure.bls import backend
 from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.delegation import verify_delegations
 from icws_secure.verify.envelope import verify_envelope
-from icws_secure.verify.head import verify_head
+from icws_secure.verify.head import read_audit_reply, verify_head
 from icws_secure.verify.message import MessageSource, verify_messages
 from icws_secure.verify.query import node_keys_from_certificate, verify_query_response
 from icws_secure.verify.receipt import VerifiedReceipt, verify_receipt
-from icws_secure.verify.registration import RegistrationRequest, verify_registration
+from icws_secure.verify.registration import RegistrationRequest, clock_offset_ns, verify_registration
 from icws_secure.verify.request_status import Replied
 from icws_secure.verify.root_key import RootKey
 from icws_secure.verify.signature import verify_user_signature
@@ -105,9 +105,14 @@ def _query_response(v: Question) -> Answer:
         ingress_expiry_ns=content["ingress_expiry"],
         nonce=content.get("nonce"),
     )
-    key = PublicKey.from_der(v.raw("node_key_der"))
+    ders = v.value("node_keys_der_hex") if "node_keys_der_hex" in v else [v.text("node_key_der_hex")]
+    keys = {key.principal: key for key in (PublicKey.from_der(bytes.fromhex(der)) for der in ders)}
     signatures = tuple(
-        NodeSignature(int(entry["timestamp_ns"]), bytes.fromhex(entry["signature_hex"]), key.principal)
+        NodeSignature(
+            int(entry["timestamp_ns"]),
+            bytes.fromhex(entry["signature_hex"]),
+            Principal.from_text(entry["node"]) if "node" in entry else next(iter(keys)),
+        )
         for entry in v.value("signatures")
     )
     response: QueryReplied | QueryRejected
@@ -115,8 +120,8 @@ def _query_response(v: Question) -> Answer:
         response = QueryReplied(fields["reply"]["arg"], signatures)
     else:
         response = QueryRejected(fields["reject_code"], fields["reject_message"], fields.get("error_code"), signatures)
-    now = signatures[0].timestamp_ns if signatures else 0
-    verify_query_response(query, response, node_keys={key.principal: key}, now=now)
+    now = v.number("now_ns") if "now_ns" in v else signatures[0].timestamp_ns if signatures else 0
+    verify_query_response(query, response, node_keys=keys, now=now)
     return {"request_id_hex": query.request_id.hex()}
 
 
@@ -210,10 +215,23 @@ def _head(v: Question) -> Answer:
     }
 
 
+def _audit_reply(v: Question) -> Answer:
+    found = read_audit_reply(_receipt(v), not_before_ns=0)
+    output = {"epoch": str(found.epoch), "time_ns": str(found.time_ns)}
+    return output if found.head is None else output | {"attach": str(found.head.attach)}
+
+
+def _clock(v: Question) -> Answer:
+    asked, answered = v.number("asked_ns"), v.number("answered_ns")
+    return {"offset_ns": str(clock_offset_ns(v.number("certified_ns"), asked_at=asked, answered_at=answered))}
+
+
 CERTIFIED: Final[dict[str, Callable[[Question], Answer]]] = {
+    "audit_reply": _audit_reply,
     "bls": _bls,
     "canister_signature": _user_signature,
     "certificate": _certificate,
+    "clock": _clock,
     "delegation": _delegation,
     "envelope": _envelope,
     "head": _head,

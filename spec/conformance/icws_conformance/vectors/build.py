@@ -100,9 +100,9 @@ class Maker:
         self._groups[-1]["tests"].append({"id": self._count, "comment": comment, "requirements": names} | test)
 
 
-def parts(*repeated: tuple[bytes, int]) -> list[list[Any]]:
+def parts(*repeated: tuple[bytes, int]) -> dict[str, list[list[Any]]]:
     """Bytes that are long and dull, as a file of vectors has them: pieces, and how often each comes."""
-    return [[piece.hex(), times] for piece, times in repeated]
+    return {"pieces": [[piece.hex(), times] for piece, times in repeated]}
 
 
 # Hash trees, from the words of the interface specification ------------------------------------------------------------

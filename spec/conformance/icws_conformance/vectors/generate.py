@@ -13,27 +13,52 @@ from icws_conformance.vectors import (
     make_candid,
     make_certificates,
     make_frames,
+    make_messages,
+    make_nodes,
     make_payload,
+    make_receipts,
+    make_sealed,
+    make_signatures,
     make_signed,
     make_trees,
+    make_vetkd,
 )
 from icws_conformance.vectors.build import Maker
 
 __all__ = ["FILES", "check_folder", "write_folder"]
 
 FILES: Final[dict[str, Callable[[], Maker]]] = {
+    "audit_replies": make_receipts.audit_replies,
+    "bls": make_signatures.bls,
     "candid": make_candid.candid,
+    "canister_signatures": make_signatures.canister_signatures,
     "cbor": make_bytes.cbor_values,
     "certificates": make_certificates.certificates,
+    "clocks": make_receipts.clocks,
     "delegations": make_signed.delegations,
     "envelopes": make_signed.envelopes,
     "frames": make_frames.frames,
     "hash_trees": make_trees.hash_trees,
+    "heads": make_messages.heads,
+    "hop_streams": make_sealed.hop_streams,
+    "hpke": make_sealed.hpke,
     "message_keys": make_bytes.message_keys,
+    "messages": make_messages.messages,
+    "node_keys": make_nodes.node_keys,
     "payloads": make_payload.payloads,
     "principals": make_bytes.principals,
     "public_keys": make_bytes.public_keys,
+    "query_responses": make_nodes.query_responses,
+    "receipts": make_receipts.receipts,
+    "registrations": make_receipts.registrations,
     "request_ids": make_bytes.request_ids,
+    "responses": make_nodes.responses,
+    "room_messages": make_sealed.room_messages,
+    "room_streams": make_sealed.room_streams,
+    "root_keys": make_signatures.root_keys,
+    "suites": make_sealed.suites,
+    "user_signatures": make_signatures.user_signatures,
+    "vetkd": make_vetkd.vetkd,
 }
 _SCHEMA: Final = Path(__file__).with_name("schema.json")
 

@@ -58,12 +58,13 @@ def _sense(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _hexadecimal(value: object, name: str = "") -> Iterator[str]:
-    if name.endswith("_hex") and isinstance(value, list) and value and all(isinstance(part, list) for part in value):
-        for part in value:
-            if len(part) != 2 or type(part[1]) is not int or part[1] < 1:
+    if name.endswith("_hex") and isinstance(value, dict):
+        pieces = value.get("pieces") if len(value) == 1 else None
+        for piece in pieces if isinstance(pieces, list) and pieces else [None]:
+            if not isinstance(piece, list) or len(piece) != 2 or type(piece[1]) is not int or piece[1] < 1:
                 yield f"{name} is not of pieces and how often each comes"
             else:
-                yield from _hexadecimal(part[0], name)
+                yield from _hexadecimal(piece[0], name)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _hexadecimal(item, key)

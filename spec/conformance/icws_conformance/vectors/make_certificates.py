@@ -17,6 +17,7 @@ from icws_conformance.vectors.build import (
     fork,
     labeled,
     leaf,
+    parts,
     pruned,
 )
 from icws_conformance.vectors.certify import (
@@ -219,6 +220,10 @@ def _delegations(made: Maker, reject: Reject) -> None:
             {"certificate_hex": certify(tree, APP, delegate(ranges=ranges)).hex()},
             "ForeignSubnet",
         )
+    many = b"\xd9\xd9\xf7\x99\xc3\x51" + _encoded(pair) + b"\x82\x40\x40" * 50_000
+    before, after = certify(tree, APP, delegate(ranges=many)).split(b"\x82\x40\x40" * 50_000)
+    long = {"certificate_hex": parts((before, 1), (b"\x82\x40\x40", 50_000), (after, 1))}
+    made.reject("50,001 ranges", "LIB-013", "CanisterNotInRanges", long, "ForeignSubnet")
     nested = {"subnet_id": APP.principal.raw, "certificate": delegate()["certificate"], "note": b""}
     reject("a delegation with a field more", "LIB-001", "UnknownField", certify(tree, APP, nested), "Forged")
     for name in ("subnet_id", "certificate"):
@@ -246,13 +251,14 @@ def _forms(made: Maker, reject: Reject) -> None:
     reject_map("a signature of 47 bytes", "Malformed BadBlsPoint", *whole[:3], b"\x58\x2f" + signature[3:], *whole[4:])
     reject_map("a signature that is cut short", "Malformed", *whole[:3], b"\x58\x31" + signature[2:])
     reject("a list in place of the map", "LIB-001", "WrongType Malformed", b"\xd9\xd9\xf7\x80", "Forged")
-    long = [[(b"\xd9\xd9\xf7\xa3" + names["tree"] + b"\x82\x03\x5a\x00\x10\x00\x00").hex(), 1], ["00", 1 << 20]]
+    head = b"\xd9\xd9\xf7\xa3" + names["tree"] + b"\x82\x03\x5a\x00\x10\x00\x00"
     rest = names["signature"] + signature + names["delegation"] + chain
+    long = parts((head, 1), (b"\x00", 1 << 20), (rest, 1))
     made.reject(
         "longer than a megabyte",
         "LIB-001",
         "TooLarge",
-        {"certificate_hex": [*long, [rest.hex(), 1]]},
+        {"certificate_hex": long},
         "Forged",
     )
 

@@ -12,7 +12,7 @@ from icws_conformance.vectors.build import NOW_NS, Maker, secret
 from icws_secure.wire import cbor
 from icws_secure.wire.principal import Principal
 
-__all__ = ["payloads"]
+__all__ = ["payloads", "seal"]
 
 _CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
 _SESSION: Final = Principal.self_authenticating(b"session")
@@ -24,8 +24,8 @@ def payloads() -> Maker:
     made = Maker(
         "payload",
         [
-            "A sealed content with the key of its message and its place. Accepted means: it is a container",
-            "of the suite, opens at this place, its nonce is that of its text, and sealing again gives the same bytes.",
+            "A sealed content with the key of its message and its place. Accepted means: it is a container of the",
+            "suite, opens at this place, its nonce is that of its text, and sealing again gives the same bytes.",
         ],
         {
             "Place": (
@@ -49,7 +49,7 @@ def _hop(made: Maker) -> None:
     place = [_VERSION, _CANISTER.raw, [_SESSION.raw, 7], "s2c", 5]
     registration, key_id = secret("registration", 16), secret("key id", 8)
     external = cbor.encode(place)
-    content, plaintext = _seal(24, key, nonce_key, kid, external, b"a message"), b"a message"
+    content, plaintext = seal(24, key, nonce_key, kid, external, b"a message"), b"a message"
     info = cbor.encode([_VERSION, _CANISTER.raw, [_SESSION.raw, 7], registration, 3, "hpke-x25519", key_id])
     shared: dict[str, Any] = {
         "suite": "hpke",
@@ -74,7 +74,7 @@ def _hop(made: Maker) -> None:
     for name, value in (("direction", "c2s"), ("seq", "6"), ("client_nonce", "8")):
         given = here | {name: value, "content_hex": content.hex()}
         made.reject(f"hop: another {name.replace('_', ' ')}", "PAY-007", "OpenFailed", given, "Place")
-    random_iv = _seal(24, key, nonce_key, kid, external, plaintext, iv=secret("iv", 12))
+    random_iv = seal(24, key, nonce_key, kid, external, plaintext, iv=secret("iv", 12))
     given = here | {"content_hex": random_iv.hex()}
     made.reject("hop: a nonce that is not that of the text", "PAY-006", "OpenFailed", given, "Nonce")
     _containers(
@@ -83,7 +83,7 @@ def _hop(made: Maker) -> None:
         here,
         content,
         plaintext,
-        lambda **more: _seal(24, key, nonce_key, kid, external, plaintext, **more),
+        lambda **more: seal(24, key, nonce_key, kid, external, plaintext, **more),
     )
 
 
@@ -93,7 +93,7 @@ def _room(made: Maker) -> None:
     kid = epoch.to_bytes(8, "big") + counter.to_bytes(8, "big")
     external = cbor.encode([_VERSION, _CANISTER.raw, room, epoch, _SESSION.raw, counter])
     plaintext = b"to all"
-    content = _seal(3, key, nonce_key, kid, external, plaintext)
+    content = seal(3, key, nonce_key, kid, external, plaintext)
     made.group(
         suite="vetkd",
         canister_id=_CANISTER.to_text(),
@@ -122,7 +122,7 @@ def _room(made: Maker) -> None:
         here,
         content,
         plaintext,
-        lambda **more: _seal(3, key, nonce_key, kid, external, plaintext, **more),
+        lambda **more: seal(3, key, nonce_key, kid, external, plaintext, **more),
     )
 
 
@@ -137,12 +137,18 @@ def _containers(made: Maker, suite: str, here: dict[str, str], content: bytes, p
         ("with the tag of COSE", b"\xd0" + content, "PAY-001"),
         ("bytes after its end", content + b"\x00", "PAY-001"),
         ("a nonce of 13 bytes", seal(iv=bytes(13), cut=True), "PAY-001"),
+        ("a key's name of 65 bytes", seal(named_kid=bytes(65)), "PAY-001"),
+        ("a key's name that is text", seal(named_kid="key"), "PAY-001"),
+        ("no key's name", seal(named_kid=None), "PAY-001"),
+        ("a header more, protected", seal(protected_more={5: b""}), "PAY-001"),
+        ("protected headers that are no CBOR", seal(protected_bytes=b"\xff"), "PAY-001"),
+        ("protected headers that are a list", seal(protected_bytes=b"\x80"), "PAY-001"),
     ):
         given = here | {"content_hex": data.hex()}
         made.reject(f"{suite}: {comment}", names, "Unsealed", given, "Container")
 
 
-def _seal(
+def seal(
     algorithm: int,
     key: bytes,
     nonce_key: bytes,
@@ -154,8 +160,14 @@ def _seal(
     named: int | None = None,
     unprotected: dict[int, int] | None = None,
     cut: bool = False,
+    named_kid: object = ...,
+    protected_more: dict[int, bytes] | None = None,
+    protected_bytes: bytes | None = None,
 ) -> bytes:
-    protected = cbor.encode({1: algorithm if named is None else named, 4: kid})
+    """A container sealed with AES-256-GCM (3) or ChaCha20-Poly1305 (24), or one that is wrong on purpose."""
+    headers: dict[int, object] = {1: algorithm if named is None else named, 4: kid if named_kid is ... else named_kid}
+    headers = {label: value for label, value in headers.items() if value is not None} | (protected_more or {})
+    protected = cbor.encode(headers) if protected_bytes is None else protected_bytes
     bound = cbor.encode(["Encrypt0", protected, external])
     if iv is None:
         iv = hmac.digest(nonce_key, hashlib.sha256(plaintext).digest() + bound, "sha256")[:12]

@@ -147,7 +147,7 @@ def _documents(made: Maker) -> None:
         made.reject(comment, "LIB-006", reasons, {"tree_hex": tree}, "Bomb")
 
 
-def _bushy(nodes: int) -> list[list[Any]]:
+def _bushy(nodes: int) -> dict[str, Any]:
     """A tree of more than these nodes that is not deep: a comb of trees that are halved again and again."""
     piece, count = b"\x81\x00", 1
     while count < 500:

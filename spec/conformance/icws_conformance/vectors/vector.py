@@ -80,8 +80,8 @@ def _own(stem: str, document: dict[str, Any]) -> Iterator[Vector]:
 def _whole(given: dict[str, Any]) -> dict[str, Any]:
     """The input as it is asked: bytes that the file has in pieces are put together."""
     return {
-        name: "".join(piece * times for piece, times in value)
-        if name.endswith("_hex") and isinstance(value, list)
+        name: "".join(piece * times for piece, times in value["pieces"])
+        if name.endswith("_hex") and isinstance(value, dict)
         else value
         for name, value in given.items()
     }
