@@ -7,6 +7,7 @@ from typing import Final
 
 from icws_conformance.drivers.question import Answer, Question, labels, shown, value_of
 from icws_secure.bls import backend
+from icws_secure.errors import IcwsError
 from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.delegation import verify_delegations
 from icws_secure.verify.envelope import verify_envelope
@@ -58,6 +59,23 @@ def _certificate(v: Question) -> Answer:
         if "content_hex" in v:
             answer["content_sha256_hex"] = hash_value(v.raw("content")).hex()
     return answer
+
+
+def _reused(v: Question) -> Answer:
+    """One verifier is asked again and again, as it is in a client: what it keeps must not answer for it."""
+    verifier = _verifier(v)
+    certificate = v.raw("certificate")
+    results = []
+    for use in map(Question, v.value("uses")):
+        try:
+            verified = verifier.verify(certificate, now=use.number("now_ns"), canister_id=use.principal("canister_id"))
+            if "witness_tree_hex" in use:
+                verify_witness(verified, use.principal("canister_id"), use.raw("witness_tree"))
+        except IcwsError as error:
+            results.append(str(error.reason))
+        else:
+            results.append("accepted")
+    return {"results": results}
 
 
 def _envelope(v: Question) -> Answer:
@@ -238,6 +256,7 @@ CERTIFIED: Final[dict[str, Callable[[Question], Answer]]] = {
     "messages": _messages,
     "node_keys": _node_keys,
     "query_response": _query_response,
+    "reused_certificate": _reused,
     "receipt": _receipt_answer,
     "registration": _registration,
     "root_key": _root_key,

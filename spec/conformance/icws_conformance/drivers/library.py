@@ -18,7 +18,7 @@ from icws_secure.errors import IcwsError
 from icws_secure.wire import cbor
 from icws_secure.wire.der import PublicKey
 from icws_secure.wire.frames import decode_client_frame, decode_gateway_frame
-from icws_secure.wire.hashtree import check_well_formed, decode_tree, digest, lookup
+from icws_secure.wire.hashtree import check_well_formed, decode_tree, digest, list_labels, lookup
 from icws_secure.wire.http import (
     parse_call_response,
     parse_query_response,
@@ -69,7 +69,10 @@ def _hash_tree(v: Question) -> Answer:
     tree = decode_tree(v.raw("tree"))
     if "require_well_formed" not in v or v.value("require_well_formed"):
         check_well_formed(tree)
-    return {
+    below = {}
+    if "labels_below" in v:
+        below = {"labels": [label.hex() for label in list_labels(tree, labels(v.value("labels_below")))]}
+    return below | {
         "root_hash_hex": digest(tree).hex(),
         "lookups": [shown(lookup(tree, labels(path))) for path in (v.value("lookups") if "lookups" in v else [])],
     }

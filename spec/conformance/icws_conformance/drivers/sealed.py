@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Final
 
 from icws_conformance.drivers.question import Answer, Question
 from icws_secure.payload.container import Algorithm, Encrypt0
 from icws_secure.payload.hop import Direction, HopChannel, HopEnd, HopSession, hop_external, hop_info
-from icws_secure.payload.hpke import open_secret, seal_secret
+from icws_secure.payload.hpke import KeyRing, open_secret, seal_secret
+from icws_secure.payload.ratchet import Ratchet
 from icws_secure.payload.room import (
     Room,
     RoomKeys,
@@ -21,7 +23,9 @@ from icws_secure.payload.room import (
 from icws_secure.payload.room_messages import decode_room_message, decode_room_post
 from icws_secure.payload.sealing import MessageKey, open_sealed, seal
 from icws_secure.payload.suites import choose_suite
+from icws_secure.sign.identity import Ed25519Identity
 from icws_secure.vetkd import (
+    DerivedKeyMaterial,
     DerivedPublicKey,
     EncryptedVetKey,
     MasterPublicKey,
@@ -118,6 +122,36 @@ def _room_message(v: Question) -> Answer:
     return {"type": type(read(v.raw("data"))).__name__}
 
 
+def _key_ring(v: Question) -> Answer:
+    """A canister's keys after these rotations, and one of them by its name."""
+    ring = KeyRing(grace_ns=v.number("grace_ns")) if "grace_ns" in v else KeyRing()
+    for rotation in map(Question, v.value("rotations")):
+        ring = ring.rotated(rotation.raw("private_key"), rotation.number("at_ns"))
+    found = ring.find(v.raw("key_id"), v.number("now_ns"))
+    return {"public_key_hex": found.public_key.hex(), "current": found is ring.current}
+
+
+def _representation(v: Question) -> Answer:
+    """What becomes text of a value that holds a secret."""
+    secret = v.raw("secret")
+    holder = _HOLDERS[v.text("of")](secret)
+    texts = [repr(holder), str(holder), format(holder)]
+    forms = {secret.hex(), repr(secret)[2:-1], str(int.from_bytes(secret, "big")), base64.b64encode(secret).decode()}
+    return {"leaks": any(form in text for form in forms for text in texts)}
+
+
+_HOLDERS: Final[dict[str, Callable[[bytes], object]]] = {
+    "ed25519_identity": Ed25519Identity.from_seed,
+    "message_key": lambda secret: MessageKey(secret, bytes(32)),
+    "nonce_key": lambda secret: MessageKey(bytes(32), secret),
+    "canister_key": lambda secret: KeyRing().rotated(secret, 1),
+    "key_material": DerivedKeyMaterial,
+    "ratchet": lambda secret: Ratchet(secret, 1),
+    "transport_key": TransportSecretKey,
+    "vetkey": VetKey,
+}
+
+
 def _suite(v: Question) -> Answer:
     offered = [Suite(name) for name in v.value("offered")]
     return {"suite": choose_suite(offered, minimum=v.text("minimum"), supported=v.value("supported")).name}
@@ -187,7 +221,9 @@ def _vetkd(v: Question) -> Answer:
 SEALED: Final[dict[str, Callable[[Question], Answer]]] = {
     "hop_stream": _hop_stream,
     "hpke": _hpke,
+    "key_ring": _key_ring,
     "payload": _payload,
+    "representation": _representation,
     "room_message": _room_message,
     "room_stream": _room_stream,
     "suite": _suite,

@@ -81,7 +81,7 @@ def _vectors(more: tuple[Path, ...]) -> tuple[Vector, ...]:
 
 
 async def _hunt_by_vectors(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
-    async with VectorTarget(_command(mutant, "icws_conformance.drivers.library")) as target:
+    async with VectorTarget(_command(mutant, "icws_conformance.drivers.library"), strict=True) as target:
         return await _first_failing(target.cases(_vectors(grounds.more)), names, at_once=1)
 
 

@@ -190,7 +190,8 @@ def _messages(made: Maker) -> None:
         ("a service message of a case that there is not", "service_message", _with(ack, last, 9).hex(), "Malformed"),
         ("an argument of another method", "ws_open", close, "MissingField WrongType"),
     ):
-        made.reject(comment, "LIB-021 LIB-023", reasons, {"of": of, "data_hex": text}, "Malformed")
+        names = "LIB-002 LIB-021" if "30 bytes" in comment else "LIB-021 LIB-023"
+        made.reject(comment, names, reasons, {"of": of, "data_hex": text}, "Malformed")
     present = bytearray(encode_close_argument(CloseArgument(ClientKey(_USER, 7), 1)))
     index = present.index(b"\x01" + (1).to_bytes(8, "little"))
     present[index] = 2

@@ -38,7 +38,7 @@ from icws_conformance.vectors.certify import (
 from icws_secure.wire import cbor
 from icws_secure.wire.principal import Principal
 
-__all__ = ["certificates"]
+__all__ = ["certificates", "reused_certificates"]
 
 Reject: TypeAlias = Callable[[str, str, str, bytes, str], None]
 
@@ -328,3 +328,38 @@ def _witnesses(made: Maker) -> None:
         given(witness, nothing),
         "WrongWitness",
     )
+
+
+def reused_certificates() -> Maker:
+    """One certificate, used again and again by one verifier."""
+    made = Maker(
+        "reused_certificate",
+        [
+            "One certificate, used in this order by one verifier, which may keep what it has verified. Accepted means:",
+            "results are, for each use, accepted or the reason of the refusal; what was kept does not change one.",
+        ],
+        {"Kept": ("It was verified for another use.", "What holds for one canister passes for another.")},
+    )
+    made.group(root_key_der_hex=ROOT.public_key.der.hex())
+    witness, other = labeled("websocket", leaf(b"1")), labeled("websocket", leaf(b"2"))
+    tree = state_tree({CANISTER: digest(witness), LOW: digest(other)})
+    names = "LIB-015 LIB-013 LIB-014"
+
+    def use(canister: Principal = CANISTER, now_ns: int = NOW_NS, shown: Tree | None = None) -> dict[str, str]:
+        given = {"canister_id": canister.to_text(), "now_ns": str(now_ns)}
+        return given if shown is None else given | {"witness_tree_hex": encode(shown).hex()}
+
+    def accept(comment: str, uses: list[dict[str, str]], *results: str) -> None:
+        given = {"certificate_hex": certify(tree, APP, delegate()).hex(), "uses": uses}
+        made.accept(comment, names, given, results=list(results))
+
+    good, foreign, stale = "accepted", "CanisterNotInRanges", "CertificateStale"
+    accept("for its canister, then for one of another subnet", [use(), use(FOREIGN), use()], good, foreign, good)
+    accept("for one of another subnet, then for its canister", [use(FOREIGN), use()], foreign, good)
+    late = NOW_NS + 600 * SECOND_NS
+    accept("in time, then too late", [use(), use(now_ns=late), use()], good, stale, good)
+    accept("too late, then in time", [use(now_ns=late), use()], stale, good)
+    wrong = "CertifiedDataMismatch"
+    uses = [use(shown=witness), use(LOW, shown=witness), use(LOW, shown=other), use(shown=other)]
+    accept("with witnesses of two canisters", uses, good, wrong, good, wrong)
+    return made

@@ -203,9 +203,36 @@ def responses() -> Maker:
         ("a status that is no map", "status", b"ok"),
     ):
         made.reject(comment, names, form, given(of, wrong), "Form")
+    _indefinite(made)
     made.reject("an HTTP error", names, "HttpStatus", given("query", b"busy", 503), "Form")
     long = parts((b"\x5a\x00\x40\x00\x00", 1), (b"\x00", 4 << 20))
     made.reject(
         "a query's answer of four megabytes", names, "TooLarge", given("query", b"") | {"body_hex": long}, "Form"
     )
     return made
+
+
+def _indefinite(made: Maker) -> None:
+    """Maps and arrays of indefinite length, as the main network's replicas write them."""
+
+    def given(*pieces: bytes, of: str = "query") -> dict[str, str]:
+        return {"of": of, "status": "200", "body_hex": (b"\xd9\xd9\xf7" + b"".join(pieces)).hex()}
+
+    status, reply, sealed = (cbor.encode(name) for name in ("status", "reply", "signatures"))
+    arg = b"\xbf" + cbor.encode("arg") + cbor.encode(b"DIDL\x00\x00") + b"\xff"
+    whole = (b"\xbf", status, cbor.encode("replied"), reply, arg, sealed, b"\x9f\xff", b"\xff")
+    made.accept("a query's reply of indefinite length", "LIB-027", given(*whole), type="QueryReplied")
+    form = "Malformed TrailingBytes MissingField WrongType TooMany"
+    for comment, pieces in (
+        ("a break in place of a value", (*whole[:5], sealed, b"\xff")),
+        ("a break in a map of three entries, after two", (b"\xa3", *whole[1:5], b"\xff")),
+        ("a break alone", (b"\xff",)),
+        ("a map that is not ended", whole[:-1]),
+        ("a byte string of indefinite length", (b"\xbf", status, b"\x5f\xff", b"\xff")),
+        ("a text of indefinite length", (b"\xbf", b"\x7f\xff", b"\x00", b"\xff")),
+        ("a byte behind the break", (*whole, b"\x00")),
+    ):
+        made.reject(f"a body with {comment}", "LIB-001", form, given(*pieces), "Form")
+    endless = parts((b"\xd9\xd9\xf7\x9f", 1), (b"\x00", 200_001), (b"\xff", 1))
+    many = {"of": "query", "status": "200", "body_hex": endless}
+    made.reject("a body with 200,001 items, their number not told", "LIB-001", "TooMany", many, "Form")

@@ -11,13 +11,13 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from icws_conformance.vectors.build import Maker, secret
+from icws_conformance.vectors.build import NOW_NS, SECOND_NS, Maker, secret
 from icws_conformance.vectors.make_payload import seal
 from icws_conformance.vectors.make_vetkd import vetkey_of
 from icws_secure.wire import cbor
 from icws_secure.wire.principal import Principal
 
-__all__ = ["hop_streams", "hpke", "room_messages", "room_streams", "suites"]
+__all__ = ["hop_streams", "hpke", "key_rings", "representations", "room_messages", "room_streams", "suites"]
 
 _CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
 _SESSION: Final = Principal.self_authenticating(b"session")
@@ -376,4 +376,69 @@ def suites() -> Maker:
         ("one that nobody knows", ["later/9"], middle, ["later/9", *every]),
     ):
         made.reject(comment, "PAY-012", "SuiteTooWeak", given(offered, minimum, supported), "Weak")
+    return made
+
+
+def key_rings() -> Maker:
+    """The canister keys that are accepted."""
+    made = Maker(
+        "key_ring",
+        [
+            "A canister's HPKE keys after rotations at these times, and the name of one: the time of its rotation,",
+            "8 bytes big-endian. Accepted means: it is the current one, or was replaced less than 15 minutes",
+            "before now_ns.",
+        ],
+        {
+            "Old": (
+                "The key was replaced long ago, or there was none.",
+                "A key that was stolen later opens all there was.",
+            )
+        },
+    )
+    day, minute = 86_400 * SECOND_NS, 60 * SECOND_NS
+    first, second = secret("first canister key"), secret("second canister key")
+    rotations = [
+        {"private_key_hex": first.hex(), "at_ns": str(NOW_NS)},
+        {"private_key_hex": second.hex(), "at_ns": str(NOW_NS + day)},
+    ]
+    made.group(rotations=rotations)
+    old, new = NOW_NS.to_bytes(8, "big"), (NOW_NS + day).to_bytes(8, "big")
+
+    def given(key_id: bytes, now_ns: int) -> dict[str, str]:
+        return {"key_id_hex": key_id.hex(), "now_ns": str(now_ns)}
+
+    def public(private: bytes) -> str:
+        return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw().hex()
+
+    after = NOW_NS + day
+    made.accept("the current key", "PAY-013", given(new, after), public_key_hex=public(second), current=True)
+    for comment, later in (("at once", 0), ("almost fifteen minutes later", 15 * minute - 1)):
+        found = given(old, after + later)
+        made.accept(f"the key before, {comment}", "PAY-013", found, public_key_hex=public(first), current=False)
+    for comment, key_id, now_ns in (
+        ("the key before, fifteen minutes later", old, after + 15 * minute),
+        ("a key that there was not", bytes(8), after),
+        ("a name of seven bytes", new[1:], after),
+        ("no name", b"", after),
+    ):
+        made.reject(comment, "PAY-013", "UnknownKey", given(key_id, now_ns), "Old")
+    short = given(new, after) | {"grace_ns": str(15 * minute - 1)}
+    made.reject("a ring that forgets before fifteen minutes are over", "PAY-013", "InvalidArgument", short, "Old")
+    return made
+
+
+def representations() -> Maker:
+    """What becomes text of values that hold secrets."""
+    made = Maker(
+        "representation",
+        [
+            "A value made of a secret, by of. Accepted means: leaks is false: what the program writes of such a value",
+            "in logs, errors and representations holds the secret in no form.",
+        ],
+    )
+    scalar = (int.from_bytes(secret("scalar"), "big") >> 2).to_bytes(32, "big")
+    for of in ("ed25519_identity", "message_key", "nonce_key", "canister_key", "key_material", "ratchet"):
+        made.accept(of.replace("_", " "), "LIB-026", {"of": of, "secret_hex": secret(of).hex()}, leaks=False)
+    made.accept("transport key", "LIB-026", {"of": "transport_key", "secret_hex": scalar.hex()}, leaks=False)
+    made.accept("vetKey", "LIB-026", {"of": "vetkey", "secret_hex": vetkey_of(b"room").hex()}, leaks=False)
     return made

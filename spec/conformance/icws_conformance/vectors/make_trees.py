@@ -16,7 +16,8 @@ def hash_trees() -> Maker:
         "hash_tree",
         [
             "A hash tree, CBOR. Accepted means: decoded, hashed, and well formed unless require_well_formed is false.",
-            "Each lookup gives found with its value, absent, unknown or error.",
+            "Each lookup gives found with its value, absent, unknown or error. With labels_below, the labels that can",
+            "be seen below that path are asked for too.",
         ],
         {
             "TwoReadings": (
@@ -28,6 +29,7 @@ def hash_trees() -> Maker:
                 "Bytes of a neighbour move into the hash, so that one root hash covers two trees.",
             ),
             "Shape": ("A node is not one of the five shapes.", "Decoders that differ see different trees."),
+            "Hidden": ("What is asked for is not shown.", "What is hidden passes for empty."),
             "Bomb": ("The tree is deeper than any real one.", "The reader's stack or time is exhausted by one frame."),
         },
     )
@@ -82,7 +84,16 @@ def hash_trees() -> Maker:
         level = labeled(f"{number}", level)
     made.accept("forty labels deep", "LIB-006", given(level), root_hash_hex=digest(level).hex())
 
+    below = given(three, labels_below=[b"d".hex()])
+    made.accept("the labels below a label", "LIB-007", below, root_hash_hex=digest(three).hex(), labels=[b"x".hex()])
+
     made.group()
+    for comment, tree, label, reason in (
+        ("an absent label", three, b"c", "PathAbsent"),
+        ("a label that may be in what is pruned", gap, b"d", "PathUnknown"),
+    ):
+        below = given(tree, labels_below=[label.hex()])
+        made.reject(f"the labels below {comment}", "LIB-007", reason, below, "Hidden")
     well = "TreeNotWellFormed"
     a, b = labeled("a", leaf(b"1")), labeled("b", leaf(b"2"))
     made.reject("labels in the wrong order", "LIB-008", well, given(fork(b, a)), "TwoReadings")

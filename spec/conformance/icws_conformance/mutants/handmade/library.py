@@ -4,40 +4,81 @@ from __future__ import annotations
 
 from typing import Final
 
-from icws_conformance.mutants.mutant import Mutant
+from icws_conformance.mutants.mutant import Mutant, handmade, patch
 
 __all__ = ["EXCEPTIONS", "MUTANTS"]
 
-_NOT_YET: Final = "no case has been seen to catch a mutant of it yet"
+MUTANTS: Final[tuple[Mutant, ...]] = (
+    handmade(
+        "ICWS-LIB-002",
+        "any-checksum",
+        "Reads a textual principal whose checksum, dashes or spare bits are wrong.",
+        "vectors:principals-6",
+        patch("icws_secure.wire.principal", "if principal.to_text() == lower:", "if lower:"),
+    ),
+    handmade(
+        "ICWS-LIB-007",
+        "pruned-is-absent",
+        "Takes what is pruned for absent.",
+        "vectors:hash_trees-2",
+        patch(
+            "icws_secure.wire.hashtree",
+            "return Miss.UNKNOWN if hidden else Miss.ABSENT",
+            "return Miss.ABSENT",
+        ),
+    ),
+    handmade(
+        "ICWS-LIB-015",
+        "cached-for-all-canisters",
+        "Lets a certificate that was verified once speak for every canister.",
+        "vectors:reused_certificates-1",
+        patch(
+            "icws_secure.verify.certificate",
+            "        statement = self._certificates.get(key)\n",
+            "        statement = self._certificates.get(key)\n        is_known = statement is not None\n",
+        ),
+        patch(
+            "icws_secure.verify.certificate",
+            "        if canister_id is not None:\n            verified.require_canister(canister_id)",
+            "        if canister_id is not None and not is_known:\n            verified.require_canister(canister_id)",
+        ),
+    ),
+    handmade(
+        "ICWS-LIB-022",
+        "any-root-key",
+        "Pins bytes that are no point as a root key.",
+        "vectors:root_keys-5",
+        patch("icws_secure.verify.root_key", "points.check_public_key_encoding(self.raw)", "len(self.raw)"),
+    ),
+    handmade(
+        "ICWS-LIB-023",
+        "text-that-is-no-utf-8",
+        "Ends with another exception than its own on text that is no UTF-8.",
+        "vectors:cbor-13",
+        patch(
+            "icws_secure.wire.cbor",
+            "            except UnicodeDecodeError as error:\n",
+            "            except KeyError as error:\n",
+        ),
+    ),
+    handmade(
+        "ICWS-LIB-026",
+        "secret-in-representation",
+        "Writes a transport secret where it writes the transport key.",
+        "vectors:representations-7",
+        patch(
+            "icws_secure.vetkd.keys",
+            'return f"TransportSecretKey(public_key={self.public_key.raw.hex()})"',
+            'return f"TransportSecretKey(secret={self.export_secret().hex()})"',
+        ),
+    ),
+    handmade(
+        "ICWS-LIB-027",
+        "definite-lengths-only",
+        "Refuses answers of indefinite length.",
+        "vectors:responses-23",
+        patch("icws_secure.wire.http", ", allow_indefinite=True)", ", allow_indefinite=False)"),
+    ),
+)
 
-MUTANTS: Final[tuple[Mutant, ...]] = ()
-
-EXCEPTIONS: Final[dict[str, str]] = {
-    "ICWS-LIB-001": _NOT_YET,
-    "ICWS-LIB-002": _NOT_YET,
-    "ICWS-LIB-003": _NOT_YET,
-    "ICWS-LIB-004": _NOT_YET,
-    "ICWS-LIB-005": _NOT_YET,
-    "ICWS-LIB-006": _NOT_YET,
-    "ICWS-LIB-007": _NOT_YET,
-    "ICWS-LIB-008": _NOT_YET,
-    "ICWS-LIB-009": _NOT_YET,
-    "ICWS-LIB-010": _NOT_YET,
-    "ICWS-LIB-011": _NOT_YET,
-    "ICWS-LIB-012": _NOT_YET,
-    "ICWS-LIB-013": _NOT_YET,
-    "ICWS-LIB-014": _NOT_YET,
-    "ICWS-LIB-015": _NOT_YET,
-    "ICWS-LIB-016": _NOT_YET,
-    "ICWS-LIB-017": _NOT_YET,
-    "ICWS-LIB-018": _NOT_YET,
-    "ICWS-LIB-019": _NOT_YET,
-    "ICWS-LIB-020": _NOT_YET,
-    "ICWS-LIB-021": _NOT_YET,
-    "ICWS-LIB-022": _NOT_YET,
-    "ICWS-LIB-023": _NOT_YET,
-    "ICWS-LIB-024": _NOT_YET,
-    "ICWS-LIB-025": _NOT_YET,
-    "ICWS-LIB-026": _NOT_YET,
-    "ICWS-LIB-027": _NOT_YET,
-}
+EXCEPTIONS: Final[dict[str, str]] = {}

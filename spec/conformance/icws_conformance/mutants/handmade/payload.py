@@ -4,28 +4,68 @@ from __future__ import annotations
 
 from typing import Final
 
-from icws_conformance.mutants.mutant import Mutant
+from icws_conformance.mutants.mutant import Mutant, handmade, patch
 
 __all__ = ["EXCEPTIONS", "MUTANTS"]
 
-_NOT_YET: Final = "no case has been seen to catch a mutant of it yet"
+MUTANTS: Final[tuple[Mutant, ...]] = (
+    handmade(
+        "ICWS-PAY-002",
+        "number-sealed-twice",
+        "Seals two texts under one number.",
+        "vectors:hop_streams-13",
+        patch("icws_secure.payload.hop", "or seq < self._sending.position", "or seq < 0"),
+        patch("icws_secure.payload.ratchet", "if number < start:", "if number < 0:"),
+    ),
+    handmade(
+        "ICWS-PAY-004",
+        "secret-not-bound-to-attach",
+        "Binds the secret of an attach to no attach.",
+        "vectors:payloads-1",
+        patch(
+            "icws_secure.payload.hop",
+            "            attach,\n            SuiteName.HPKE.value,",
+            "            0,\n            SuiteName.HPKE.value,",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-007",
+        "content-not-bound-to-its-number",
+        "Seals content for a direction and for no number.",
+        "vectors:payloads-1",
+        patch("icws_secure.payload.hop", "direction.value, seq])", "direction.value, 0])"),
+    ),
+    handmade(
+        "ICWS-PAY-009",
+        "room-key-without-canister-epoch",
+        "Asks for a room's key without the epoch of the canister.",
+        "vectors:payloads-19",
+        patch(
+            "icws_secure.payload.room",
+            "cbor.encode([canister_epoch, room, room_epoch])",
+            "cbor.encode([0, room, room_epoch])",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-010",
+        "older-room-epoch",
+        "Takes an older epoch of a room for one whose key is not at hand.",
+        "vectors:room_streams-10",
+        patch(
+            "icws_secure.payload.room", "if min(epoch, sealed_epoch) < ours.epoch:", "if min(epoch, sealed_epoch) < 0:"
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-013",
+        "old-keys-for-ever",
+        "Accepts a replaced key for ever.",
+        "vectors:key_rings-4",
+        patch(
+            "icws_secure.payload.hpke",
+            "if key.key_id == key_id and (key.forget_at_ns is None or now < key.forget_at_ns):",
+            "if key.key_id == key_id:",
+        ),
+    ),
+)
 
-MUTANTS: Final[tuple[Mutant, ...]] = ()
-
-EXCEPTIONS: Final[dict[str, str]] = {
-    "ICWS-PAY-001": _NOT_YET,
-    "ICWS-PAY-002": _NOT_YET,
-    "ICWS-PAY-003": _NOT_YET,
-    "ICWS-PAY-004": _NOT_YET,
-    "ICWS-PAY-005": _NOT_YET,
-    "ICWS-PAY-006": _NOT_YET,
-    "ICWS-PAY-007": _NOT_YET,
-    "ICWS-PAY-008": _NOT_YET,
-    "ICWS-PAY-009": _NOT_YET,
-    "ICWS-PAY-010": _NOT_YET,
-    "ICWS-PAY-011": _NOT_YET,
-    "ICWS-PAY-012": _NOT_YET,
-    "ICWS-PAY-013": _NOT_YET,
-    "ICWS-PAY-014": _NOT_YET,
-    "ICWS-PAY-015": _NOT_YET,
-}
+EXCEPTIONS: Final[dict[str, str]] = {}
