@@ -12,6 +12,7 @@ reply of ``query`` is signed by a node of the canister's subnet, whose key is re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import time
@@ -25,7 +26,7 @@ from icws_client.exceptions import unknown
 from icws_client.http import HttpClient
 from icws_client.identities import as_identity
 from icws_client.root_key import RootKey, as_root_key
-from icws_secure.errors import CanisterRejected, Reason, SignatureError, StallError, TransportError
+from icws_secure.errors import CanisterRejected, MisuseError, Reason, SignatureError, StallError, TransportError
 from icws_secure.limits import NS_PER_S
 from icws_secure.sign import AnonymousIdentity, sign_call, sign_query, sign_read_state
 from icws_secure.verify import (
@@ -114,9 +115,11 @@ class Agent:
         Raises:
             CanisterRejected: rejected; ``certified`` says whether that is proven.
             OutcomeUnknown: no proof of anything came before the call expired.
-            TransportError: the IC could not be reached, or did not take the call.
+            TransportError: the IC did not take the call.
+            MisuseError: the argument is no bytes.
             CertificateError, DecodeError: the answer does not verify.
         """
+        _check_argument(arg)
         canister = as_principal(canister_id)
         effective = canister if effective_canister_id is None else as_principal(effective_canister_id)
         expiry = time.time_ns() + INGRESS_TTL_NS
@@ -140,8 +143,9 @@ class Agent:
             if time.time_ns() > expiry + NS_PER_S:
                 raise unknown(StallError("the call expired without an answer", reason=Reason.RECEIPT_TIMEOUT))
             await asyncio.sleep(POLL_INTERVAL_S)
-            certificate = await self.read_state([(b"request_status", request_id)], effective)
-            reply = self._final(certificate, request_id)
+            with contextlib.suppress(TransportError):  # the call was taken: not to hear of it says nothing
+                certificate = await self.read_state([(b"request_status", request_id)], effective)
+                reply = self._final(certificate, request_id)
         return reply
 
     async def query(self, canister_id: Principal | str, method: str, arg: bytes = b"DIDL\x00\x00") -> bytes:
@@ -153,7 +157,9 @@ class Agent:
             CanisterRejected: rejected by the canister or the node.
             SignatureError, CertificateError, DecodeError: the answer does not verify.
             TransportError: the IC could not be reached.
+            MisuseError: the argument is no bytes.
         """
+        _check_argument(arg)
         canister = as_principal(canister_id)
         envelope = sign_query(
             self.identity,
@@ -215,8 +221,8 @@ class Agent:
                     ic.parse_call_response,
                 )
             except TransportError as error:
-                if error.reason is Reason.HTTP_STATUS:
-                    raise  # it was not taken
+                if _was_not_taken(error):
+                    raise
                 if attempt == RESUBMISSIONS:
                     raise unknown(error) from error
         raise AssertionError("unreachable")
@@ -234,9 +240,11 @@ class Agent:
         candidates = [version for version in versions if version <= newest]
         for version in candidates:
             status, answer = await self._http.post(path(version), body, timeout_s=HTTP_TIMEOUT_S)
-            if status not in MISSING or version == candidates[-1]:
+            if status not in MISSING:
                 self._versions[kind] = version
                 return parse(status, answer)
+            if version == candidates[-1]:
+                return parse(status, answer)  # it is not the endpoint that is missing
         raise AssertionError("unreachable")
 
     def _reply(self, certificate: bytes, canister: Principal, request_id: bytes) -> bytes | None:
@@ -273,3 +281,14 @@ class Agent:
             while len(self._node_keys) > KNOWN_SUBNETS:
                 self._node_keys.popitem(last=False)
         return self._node_keys[canister]
+
+
+def _check_argument(arg: object) -> None:
+    if not isinstance(arg, bytes):
+        raise MisuseError("an argument is bytes: encode it with any Candid library", reason=Reason.WRONG_TYPE)
+
+
+def _was_not_taken(error: TransportError) -> bool:
+    """Whether the IC's answer says that it has not taken the call; 5xx may come from something on the way."""
+    status = error.facts.get("status")
+    return error.reason is Reason.HTTP_STATUS and isinstance(status, int) and status < 500

@@ -202,6 +202,8 @@ class Connection(Generic[T]):
             MisuseError: the message is no bytes, or too large.
         """
         data = self._codec.encode(message)
+        if isinstance(data, bytearray | memoryview):
+            data = bytes(data)
         if not isinstance(data, bytes):
             raise MisuseError("a message is bytes; give a codec for anything else", reason=Reason.WRONG_TYPE)
         try:
@@ -259,8 +261,11 @@ class Connection(Generic[T]):
         twice is fine.
 
         Args:
-            code: WebSocket close code for the gateway.
+            code: WebSocket close code for the gateway: 1000, or 3000 to 4999.
             reason: for the gateway's log, at most 123 bytes of UTF-8.
+
+        Raises:
+            MisuseError: no WebSocket can be closed so.
         """
         if self._task.done():
             return

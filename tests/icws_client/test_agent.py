@@ -218,6 +218,67 @@ async def test_a_call_whose_answer_is_lost_is_unknown(network: Network) -> None:
     assert sum("/call" in path for path in network.requests) >= 2  # the same envelope was sent again
 
 
+async def test_a_call_that_meets_a_broken_server_is_sent_again_and_may_have_been_taken(network: Network) -> None:
+    failures = 2
+
+    async def fail(request: web.Request) -> web.StreamResponse:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            return web.Response(status=502)
+        async with ClientSession() as session:
+            answer = await session.post(network.upstream + request.path, data=await request.read(), headers=CBOR)
+            return web.Response(body=await answer.read())
+
+    network.misbehave["/call"] = fail
+    async with network.agent(identity=generate()) as agent:
+        assert await agent.call(network.canister, "echo", b"x") == b"x"
+        failures = 1_000
+        with pytest.raises(OutcomeUnknown):
+            await agent.call(network.canister, "echo", b"y")
+
+
+async def test_a_poll_that_fails_does_not_end_the_wait_for_a_call(network: Network) -> None:
+    failures = 1
+
+    async def accept(request: web.Request) -> web.Response:
+        async with ClientSession() as session:
+            await session.post(network.upstream + request.path, data=await request.read(), headers=CBOR)
+        return web.Response(status=202)
+
+    async def fail_once(request: web.Request) -> web.StreamResponse:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            return web.Response(status=503)
+        async with ClientSession() as session:
+            answer = await session.post(network.upstream + request.path, data=await request.read(), headers=CBOR)
+            return web.Response(body=await answer.read())
+
+    network.misbehave = {"/call": accept, "/read_state": fail_once}
+    async with network.agent(identity=generate()) as agent:
+        assert await agent.call(network.canister, "echo", b"x") == b"x"
+    assert failures == 0
+
+
+async def test_a_canister_that_is_missing_says_nothing_of_an_endpoint(network: Network) -> None:
+    async with network.agent(identity=generate()) as agent:
+        with pytest.raises(TransportError):
+            await agent.query(Principal(b"no such canister\x01"), "who")
+        network.requests.clear()
+        assert await agent.query(network.canister, "who")
+    assert "/api/v3/" in network.requests[0]
+
+
+async def test_an_argument_that_is_no_bytes_is_refused(network: Network) -> None:
+    async with network.agent() as agent:
+        argument: Any = "text"
+        for request in (agent.call, agent.query):
+            with pytest.raises(MisuseError):
+                await request(network.canister, "echo", argument)
+    assert network.requests == []
+
+
 async def test_an_answer_without_end_is_cut(network: Network) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

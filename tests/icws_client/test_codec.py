@@ -29,6 +29,12 @@ async def test_a_message_that_is_no_bytes_is_refused_before_it_is_queued(rig: An
     assert rig.session.named("send") == []
 
 
+@pytest.mark.parametrize("message", [bytearray(b"text"), memoryview(b"text")])
+async def test_whatever_is_like_bytes_is_sent_as_bytes(rig: Any, message: Any) -> None:
+    await rig.connection.send(message)
+    assert rig.session.named("send") == [(b"text", "executed")]
+
+
 async def test_a_message_that_the_codec_cannot_read_counts_as_taken(make_rig: Callable[..., Any]) -> None:
     rig = make_rig(JSON)
     ws = await rig.open()

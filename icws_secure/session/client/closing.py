@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import SessionEnded
+from typing import Final
+
+from ...errors import MisuseError, Reason, SessionEnded
 from ...limits import NS_PER_S
 from ...wire.close_codes import SessionCloseCode
 from ...wire.registration import RevokeArgument, encode_revoke_argument
@@ -11,9 +13,25 @@ from .endings import ended_by
 from .outbox import Kind
 from .table import SessionEvent, SessionState
 
-__all__ = ["Closer"]
+__all__ = ["Closer", "check_close"]
 
-_REVOKE_TTL_NS = 60 * NS_PER_S
+_REVOKE_TTL_NS: Final = 60 * NS_PER_S
+_MAX_REASON_BYTES: Final = 123  # RFC 6455: a control frame has 125 bytes, and the code takes two
+
+
+def check_close(code: int, words: str) -> None:
+    """Check that an application may close a WebSocket so (RFC 6455, section 7.4).
+
+    Raises:
+        MisuseError: the code is neither 1000 nor from 3000 to 4999, or the words are too long.
+    """
+    if code != 1000 and not 3000 <= code <= 4999:
+        raise MisuseError("a close code is 1000, or from 3000 to 4999", reason=Reason.INVALID_ARGUMENT, received=code)
+    size = len(words.encode("utf-8", "replace"))
+    if size > _MAX_REASON_BYTES:
+        raise MisuseError(
+            "the reason of a close is too long", reason=Reason.TOO_LARGE, limit=_MAX_REASON_BYTES, received=size
+        )
 
 
 class Closer:

@@ -46,7 +46,7 @@ from .attaching import Attacher
 from .attachment import Attachment
 from .auditing import Auditor
 from .calls import Answered, Outcome
-from .closing import Closer
+from .closing import Closer, check_close
 from .config import ClientConfig, Confirm, GatewayTarget
 from .core import Purpose, SessionCore, What
 from .endings import end_of_violation
@@ -231,9 +231,13 @@ class ClientSession:
 
         Args:
             now: the time.
-            code: WebSocket close code for the gateway; 1000 or 4001.
-            reason: for the gateway's logs.
+            code: WebSocket close code for the gateway: 1000, or 3000 to 4999.
+            reason: for the gateway's logs, at most 123 bytes of UTF-8.
+
+        Raises:
+            MisuseError: no WebSocket can be closed so.
         """
+        check_close(code, reason)
         self._core.clock.advance(now)
         if self._core.states.state in (SessionState.CLOSING, SessionState.ENDED):
             return

@@ -8,7 +8,7 @@ for a minute at most, and is made anew for the same number and bytes when it has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, get_args
 
 from ...errors import MisuseError, Reason
 from ...limits import BATCH_MESSAGES, MAX_CONTENT_BYTES, NS_PER_S
@@ -48,9 +48,15 @@ class Sender:
         """Queue a message of the application; returns its send id.
 
         Raises:
-            MisuseError: it is too large, or the queue is full.
+            MisuseError: it is too large, the queue is full, or ``confirm`` is none of the three.
         """
         core = self._core
+        if confirm not in get_args(Confirm):
+            raise MisuseError(
+                f"confirm is {' or '.join(get_args(Confirm))}",
+                reason=Reason.INVALID_ARGUMENT,
+                received=repr(confirm)[:40],
+            )
         limit = MAX_CONTENT_BYTES if core.parameters is None else core.parameters.max_content_bytes
         if core.config.channel is not None:
             limit -= core.config.channel.overhead

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from icws_secure.errors import Reason, SessionEnded, StateViolation
+from icws_secure.errors import MisuseError, Reason, SessionEnded, StateViolation
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Disconnect, Ended, HttpRequest, SendExecuted, SessionState
 from icws_secure.session.client.endings import end_of_close_code, end_of_close_message, end_of_violation, ended_by
@@ -47,6 +47,24 @@ def test_a_close_sends_what_is_queued_first_and_is_confirmed(kit: Any) -> None:
     )
     assert world.ic.canister.find(world.client.client_key).state is HeadState.CLOSED
     assert goodbye(world).code == CloseCode.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(5, ""), (1001, ""), (1006, ""), (2999, ""), (5000, ""), (1000, "ä" * 62)]
+)
+def test_a_close_that_no_websocket_can_carry_is_refused(kit: Any, code: int, reason: str) -> None:
+    world = kit.World().attached()
+    with pytest.raises(MisuseError):
+        world.client.close(world.client_now, code, reason)
+    assert world.client.state is SessionState.ATTACHED
+
+
+def test_a_confirmation_that_there_is_not_is_refused(kit: Any) -> None:
+    world = kit.World().attached()
+    wished: Any = "yes"
+    with pytest.raises(MisuseError, match="executed or accepted or relayed"):
+        world.client.send(b"x", world.client_now, confirm=wished)
+    assert world.send(b"x") == 1
 
 
 def test_a_close_that_nobody_confirms_ends_at_its_limit(kit: Any) -> None:
