@@ -88,11 +88,11 @@ def hash_trees() -> Maker:
     made.accept("the labels below a label", "LIB-007", below, root_hash_hex=digest(three).hex(), labels=[b"x".hex()])
 
     made.group()
-    for comment, tree, label, reason in (
+    for comment, holder, label, reason in (
         ("an absent label", three, b"c", "PathAbsent"),
         ("a label that may be in what is pruned", gap, b"d", "PathUnknown"),
     ):
-        below = given(tree, labels_below=[label.hex()])
+        below = given(holder, labels_below=[label.hex()])
         made.reject(f"the labels below {comment}", "LIB-007", reason, below, "Hidden")
     well = "TreeNotWellFormed"
     a, b = labeled("a", leaf(b"1")), labeled("b", leaf(b"2"))
