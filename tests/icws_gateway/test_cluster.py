@@ -80,7 +80,7 @@ async def make_process(redis, make_gateway, eventually) -> AsyncIterator[object]
     await eventually(redis.socket.exists)
 
     async def make(**settings):
-        gateway = await make_gateway(redis_url=redis.url, redis_stale_seconds=0.6, **settings)
+        gateway = await make_gateway(**{"redis_url": redis.url, "redis_stale_seconds": 0.6} | settings)
         assert metric(gateway, "cluster_up") == 1
         return gateway
 
@@ -145,7 +145,7 @@ async def test_each_message_arrives_once_and_in_order_while_much_is_polled_ahead
 
 
 async def test_a_call_at_one_process_hurries_the_one_that_polls(ic, make_process, connect_peer, eventually):
-    slow = {"poll_interval_ms": 60_000, "poll_idle_interval_ms": 60_000}
+    slow = {"poll_interval_ms": 60_000, "poll_idle_interval_ms": 60_000, "redis_stale_seconds": 60}
     canister = ic.install()
     first, second = await make_process(**slow), await make_process(**slow)
     one = await connect_peer(first, canister, modern=True)
@@ -153,10 +153,14 @@ async def test_a_call_at_one_process_hurries_the_one_that_polls(ic, make_process
     await eventually(lambda: leads(first))
     two = await connect_peer(second, canister, modern=True)
     await two.open(attach=1)
-    before = polls(first)
+    while not taken(second):  # until the second relies on the first
+        await one.say(b"something to hand on")
+        await asyncio.sleep(0.3)
+    await asyncio.sleep(0.5)  # both have polled again after the calls
+    before = polls(second)
     await two.say(b"hurry")
     await eventually(lambda: b"hurry" in two.contents)
-    await eventually(lambda: polls(first) > before)
+    assert polls(second) - before <= 1
 
 
 async def test_another_takes_over_when_the_one_that_polls_is_gone(ic, make_process, connect_peer, eventually):
@@ -166,6 +170,15 @@ async def test_another_takes_over_when_the_one_that_polls_is_gone(ic, make_proce
     await eventually(lambda: b"after" in two.contents)
     await eventually(lambda: leads(second))
     assert one.closed is not None
+
+
+async def test_silence_of_the_one_that_polls_is_noticed(ic, make_process, connect_peer, eventually, monkeypatch):
+    first, second, _, two = await two_with_clients(ic, make_process, connect_peer, eventually)
+    await eventually(lambda: taken(second) > 0)
+    monkeypatch.setattr(first._services.cluster._link, "publish", lambda channel, message: None)
+    await ic.push(two.canister, (two.key, b"in silence"))
+    await eventually(lambda: b"in silence" in two.contents)
+    assert leads(first)
 
 
 async def test_without_redis_each_process_polls(ic, redis, make_process, connect_peer, eventually):

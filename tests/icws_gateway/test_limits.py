@@ -69,7 +69,7 @@ BOUNDS = {
     "polls_in_flight": ("waits", "polls", "test_polls_in_total_wait_for_their_turn"),
     "redis_queue_bytes": ("limits", "redis_queue_bytes", "test_answers_that_wait_for_redis_are_bounded"),
     "redis_timeout_seconds": ("cluster_errors", None, "test_without_redis_each_process_polls"),
-    "redis_stale_seconds": ("shared_replies", None, "test_another_takes_over_when_the_one_that_polls_is_gone"),
+    "redis_stale_seconds": ("shared_replies", None, "test_silence_of_the_one_that_polls_is_noticed"),
     "heads_in_flight": ("limits", "heads", "test_questions_for_heads_are_bounded"),
     "heads_in_flight_per_canister": ("limits", "canister_heads", "test_questions_for_heads_are_bounded"),
     "certificate_cache_entries": ("limits", "certificate_cache", "test_certificates_that_are_remembered_are_bounded"),
