@@ -102,3 +102,31 @@ def test_requirements_of_the_catalogue_exist() -> None:
     cited = {entry.name: set(entry.requirements) for entry in CATALOGUE.values()}
     cited |= {entry.name: set(entry.requirements) for entry in NODE_CATALOGUE.values()}
     assert {name: found - requirements() for name, found in cited.items() if found - requirements()} == {}
+
+
+FINDINGS = [
+    *(f"A{number}" for number in range(1, 10)),
+    *(f"B{number}" for number in range(1, 9)),
+    *(f"C{number}" for number in range(1, 13)),
+    *(f"D{number}" for number in range(1, 11)),
+    *(f"{letter}{number}" for letter in "EFG" for number in range(1, 6)),
+]
+
+
+def finding_rows() -> dict[str, str]:
+    """Each finding of the review, with the tests that its row cites."""
+    lines = MODEL.read_text().partition("| finding |")[2].splitlines()
+    cells = [line.strip("|").split(" | ") for line in lines if line.startswith("| ") and not line.startswith("| ---")]
+    return {row[0].strip(): row[2] for row in cells}
+
+
+def test_every_finding_of_the_review_has_one_row() -> None:
+    assert list(finding_rows()) == FINDINGS
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_finding_cites_tests_that_are_there(finding: str) -> None:
+    tests = CITED_TEST.findall(finding_rows()[finding])
+    assert tests
+    for path, name in tests:
+        assert name in functions_of(ROOT / "tests" / path), f"{path} has no {name}"

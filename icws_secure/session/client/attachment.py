@@ -17,6 +17,7 @@ from ...wire.frames import SUBPROTOCOL, Handshake
 from ...wire.interface import ClientKey, OpenArgument, SecureOpen, encode_open_argument
 from ...wire.principal import Principal
 from ...wire.service import AttachMessage, OpenMessage
+from .allowance import Allowance
 from .channel import PayloadOffer
 from .config import GatewayTarget
 from .endings import ended_by
@@ -77,6 +78,7 @@ class Attachment:
         open_envelope: the call of ``ws_open``, once sent.
         is_polling: direct: whether the open was answered, so that polls make sense.
         attached_at: when it was verified.
+        idle: how many frames that bring nothing are still borne.
     """
 
     serial: int
@@ -90,6 +92,7 @@ class Attachment:
     open_envelope: Envelope | None = None
     is_polling: bool = False
     attached_at: int = 0
+    idle: Allowance = field(default_factory=Allowance)
 
     @property
     def phase(self) -> Phase:

@@ -128,6 +128,11 @@ class InboundStream:
         return self.taken_through + 1
 
     @property
+    def next_seq(self) -> int:
+        """The number that the next message must have."""
+        return self._next
+
+    @property
     def untaken_messages(self) -> int:
         """Delivered messages that the application has not taken."""
         return len(self._untaken)

@@ -9,7 +9,7 @@ become due. A part says what is wrong by raising, and here it is decided once wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...errors import (
     DecodeError,
@@ -373,7 +373,7 @@ class ClientSession:
         elif socket.phase not in (Phase.OPENING, Phase.ATTACHED):
             raise _misplaced()
         elif isinstance(frame, MessageFrame):
-            self._receiver.messages(socket, [KeyedContent(frame.key, frame.content)], frame.cert, frame.tree)
+            self._messages(socket, [KeyedContent(frame.key, frame.content)], frame.cert, frame.tree)
         elif not socket.has_subprotocol:
             raise _misplaced()
         else:
@@ -381,7 +381,7 @@ class ClientSession:
 
     def _subprotocol_frame(self, socket: Attachment, frame: GatewayFrame) -> None:
         if isinstance(frame, MessagesFrame):
-            self._receiver.messages(socket, frame.messages, frame.cert, frame.tree)
+            self._messages(socket, frame.messages, frame.cert, frame.tree)
         elif isinstance(frame, ReceiptFrame):
             opened = self._receipts.frame(frame)
             if opened is not None:
@@ -389,7 +389,15 @@ class ClientSession:
         elif isinstance(frame, DrainFrame):
             self._attacher.drains(frame.seconds)
         elif isinstance(frame, HeadFrame) and self._core.is_secure and socket.phase is Phase.ATTACHED:
+            socket.idle.take(self._core.now)
             self._auditor.relayed(frame)
+
+    def _messages(self, socket: Attachment, messages: Sequence[KeyedContent], cert: bytes, tree: bytes) -> None:
+        before = socket.phase, self._core.inbound.next_seq
+        socket.idle.take(self._core.now)
+        self._receiver.messages(socket, messages, cert, tree)
+        if (socket.phase, self._core.inbound.next_seq) != before:
+            socket.idle.give_back()
 
     def _outcome(self, outcome: Outcome[Purpose] | None) -> None:
         if outcome is None or self._core.is_over:

@@ -10,9 +10,11 @@ from icws_secure.errors import Reason, StallError
 from icws_secure.limits import NS_PER_S
 from icws_secure.session.canister import CanisterConfig
 from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected
+from icws_secure.session.client.allowance import Allowance
 from icws_secure.session.client.outbox import Carrier, Kind, Outbox, Waiting
 from icws_secure.session.client.settlement import Settlement
-from icws_secure.wire.frames import HeadFrame
+from icws_secure.verify.certificate import CertificateVerifier
+from icws_secure.wire.frames import HeadFrame, MessagesFrame
 from icws_secure.wire.head import SessionHead
 from icws_secure.wire.interface import (
     CertifiedMessages,
@@ -119,3 +121,53 @@ def test_no_outcome_is_lost_where_many_calls_are_given_up_at_once(kit: Any) -> N
     assert world.run_until(lambda: all(world.outcome(item) == SendExecuted(item) for item in ids), 200)
     assert world.client._submissions.message_calls() == 0
     assert not world.of(SendRejected)
+
+
+@pytest.mark.req("ICWS-CLT-020")
+@pytest.mark.parametrize("what", ["heads", "messages of an earlier attachment"])
+def test_a_gateway_cannot_keep_the_client_busy_with_frames_that_bring_nothing(
+    kit: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("icws_secure.session.client.allowance.IDLE_FRAMES", 30)
+    world = kit.World(1).attached()
+    world.canister_sends(b"one")
+    world.run(1)
+    frame = next(each for each in world.gateways[0].frames if isinstance(each, MessagesFrame))
+    world.break_connection()
+    world.run(5)
+    world.attached()
+    assert [error.reason for error in world.lost] == [Reason.CONNECTION_LOST]
+    verified: list[object] = []
+    check = CertificateVerifier.verify
+
+    def counted(self: CertificateVerifier, *args: Any, **more: Any) -> Any:
+        verified.append(args)
+        return check(self, *args, **more)
+
+    monkeypatch.setattr(CertificateVerifier, "verify", counted)
+    for _ in range(200):
+        world.gateways[0].send(world.ic.head_frame(world.client.session_principal) if what == "heads" else frame)
+    world.carry(world.gateways[0])
+    error = world.first_loss(10)
+    assert world.run_until(lambda: len(world.lost) == 2, 10)
+    assert isinstance(world.lost[1], StallError)
+    assert world.lost[1].reason is Reason.TOO_MANY
+    assert len(verified) < 60
+    assert error.reason is Reason.CONNECTION_LOST
+
+
+@pytest.mark.req("ICWS-CLT-020")
+def test_heads_and_leftovers_of_an_honest_gateway_are_borne_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icws_secure.session.client.allowance.IDLE_FRAMES", 30)
+    allowance = Allowance()
+    for second in range(1_000):
+        for _ in range(20):
+            allowance.take(second * NS_PER_S)
+    for _ in range(1_000):
+        allowance.take(1_000 * NS_PER_S)
+        allowance.give_back()
+    allowance = Allowance()
+    for _ in range(30):
+        allowance.take(NS_PER_S)
+    with pytest.raises(StallError):
+        allowance.take(NS_PER_S)
