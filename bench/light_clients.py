@@ -43,6 +43,7 @@ from icws_secure.wire.principal import Principal
 
 _AT_A_TIME: Final = 100  # clients that are on their way from connecting to their open
 _CHUNK: Final = 1 << 18  # bytes read at once
+_LOOK: Final = 0.001  # seconds between looks; see turn()
 _TTL_NS: Final = 120 * 10**9
 _KEY: Final = b"\x63key\x78\x54"  # before the 84 characters of a message's key
 _RECEIPT: Final = b"\xd9\xd9\xf7\xa1\x67receipt"
@@ -168,9 +169,16 @@ class Crowd:
     # reading
 
     def turn(self, seconds: float) -> bool:
-        """Handles what is there, or what comes in time; says whether there is a command."""
+        """Handles what is there, or what comes in time; says whether there is a command.
+
+        It looks now and then and does not wait in the kernel: a process that waits is woken by each frame, at a cost to
+        the sender, the gateway, that no client at the other end of a network causes.
+        """
         command = False
-        for fd, event in self._poll.poll(seconds):
+        deadline = time.monotonic() + seconds
+        while not (events := self._poll.poll(0)) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        for fd, event in events:
             if fd == 0:
                 command = True
                 continue

@@ -86,8 +86,13 @@ class ClientConnection:
         """Whether the canister answered the open."""
         return self._machine.state is ConnectionState.OPEN
 
+    def send(self, frame: bytes) -> bool:
+        """Sends a frame, or queues it within the client's bounds; never waits and never fails. False if the client is
+        gone. The caller counts it."""
+        return self._socket.post(frame)
+
     def post(self, frame: bytes, kind: str) -> None:
-        """Sends a frame, or queues it within the client's bounds; never waits and never fails."""
+        """As :meth:`send`, and counts it."""
         if self._socket.post(frame):
             self._services.metrics.sent(kind, len(frame))
         else:

@@ -10,6 +10,7 @@ The frames are those of :mod:`icws_secure.wire.frames`, put together from parts 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from icws_secure.limits import MAX_FRAME_MESSAGES
@@ -26,7 +27,25 @@ _BYTES, _TEXT, _ARRAY = 2, 3, 4  # CBOR's major types
 _MESSAGE: Final = SELF_DESCRIBE_TAG + b"\xa4"
 _MESSAGES: Final = SELF_DESCRIBE_TAG + b"\xa3" + encode("messages")
 _KEYED: Final = b"\xa2"
+_ONE_MESSAGE: Final = _MESSAGES + encode_head(_ARRAY, 1) + _KEYED
 _KEY, _CONTENT, _CERT, _TREE = (encode(name) for name in ("key", "content", "cert", "tree"))
+
+
+class _Sent:
+    """Frames of one kind, counted once a delivery instead of once each."""
+
+    __slots__ = ("bytes", "frames", "gone")
+
+    def __init__(self) -> None:
+        self.frames = self.bytes = self.gone = 0
+
+    def to(self, client: Recipient, frame: bytes) -> None:
+        """Sends a frame."""
+        if client.send(frame):
+            self.frames += 1
+            self.bytes += len(frame)
+        else:
+            self.gone += 1
 
 
 def deliver(
@@ -35,22 +54,28 @@ def deliver(
     """Posts messages of one reply to their clients, in order. Those of clients that are not here are skipped."""
     certificate = _CERT + encode_head(_BYTES, len(reply.certificate)) + reply.certificate + _TREE
     own: dict[Recipient, list[QueuedMessage]] = {}
+    alone, shared = _Sent(), _Sent()
     delivered = 0
+    by_key = clients.by_key
     for message in messages:
-        client = clients.by_key.get(message.client_key)
+        client = by_key.get(message.client_key)
         if client is None:
             continue
         delivered += 1
         if client.modern:
             own.setdefault(client, []).append(message)
         else:
-            client.post(message_frame(reply, message, certificate), "message")
+            alone.to(client, message_frame(reply, message, certificate))
     for client, theirs in own.items():
         for start in range(0, len(theirs), MAX_FRAME_MESSAGES):
             part = theirs[start : start + MAX_FRAME_MESSAGES]
-            client.post(messages_frame(reply, part, certificate), "messages")
+            shared.to(client, messages_frame(reply, part, certificate))
     metrics.messages_delivered.inc(delivered)
     metrics.messages_skipped.inc(len(messages) - delivered)
+    for kind, sent in (("message", alone), ("messages", shared)):
+        metrics.sent(kind, sent.bytes, sent.frames)
+    if alone.gone or shared.gone:
+        metrics.drops.labels("client_gone").inc(alone.gone + shared.gone)
 
 
 def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
@@ -63,7 +88,9 @@ def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: byte
 def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certificate: bytes) -> bytes:
     """The frame of a client's messages of one poll; ``certificate`` is that part of it, encoded."""
     # [ICWS-GWY-008]
-    tree = reply.witness.show(message_path(message.key) for message in messages)
+    tree = reply.witness.show(tuple([message_path(message.key) for message in messages]))
+    if len(messages) == 1:
+        return b"".join((_ONE_MESSAGE, _keyed(messages[0]), certificate, encode_head(_BYTES, len(tree)), tree))
     parts = [_MESSAGES, encode_head(_ARRAY, len(messages))]
     for message in messages:
         parts += (_KEYED, _keyed(message))
@@ -73,4 +100,9 @@ def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certi
 
 def _keyed(message: QueuedMessage) -> bytes:
     key, content = message.key.encode("ascii"), message.content
-    return b"".join((_KEY, encode_head(_TEXT, len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content))
+    return b"".join((_KEY, _text_head(len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content))
+
+
+@lru_cache(maxsize=8)
+def _text_head(size: int) -> bytes:
+    return encode_head(_TEXT, size)  # of keys, which are all of one length

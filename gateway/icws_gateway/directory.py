@@ -31,8 +31,12 @@ class Recipient(Protocol):
     def attached(self) -> bool:
         """Whether the canister answered its open."""
 
+    def send(self, frame: bytes) -> bool:
+        """Sends a frame, or queues it within the client's bounds; never waits and never fails. False if the client is
+        gone. The caller counts it."""
+
     def post(self, frame: bytes, kind: str) -> None:
-        """Sends a frame, or queues it within the client's bounds; never waits and never fails."""
+        """As :meth:`send`, and counts it."""
 
     def refuse(self, why: ClientRefused) -> None:
         """Closes the connection with a code; never waits."""

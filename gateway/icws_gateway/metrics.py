@@ -75,9 +75,9 @@ class GatewayMetrics:
         # looked up once: these are counted for every frame
         self._sent = {kind: self.frames_sent.labels(kind) for kind in FRAME_KINDS}
 
-    def sent(self, kind: str, size: int) -> None:
-        """Counts a frame to a client; ``kind`` is one of :data:`FRAME_KINDS`."""
-        self._sent[kind].inc()
+    def sent(self, kind: str, size: int, frames: int = 1) -> None:
+        """Counts frames to clients, ``size`` bytes in all; ``kind`` is one of :data:`FRAME_KINDS`."""
+        self._sent[kind].inc(frames)
         self.bytes_sent.inc(size)
 
     def render(self) -> bytes:

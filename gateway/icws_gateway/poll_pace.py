@@ -3,6 +3,8 @@
 All times are seconds of one monotonic clock that the caller reads.
 
 * While messages come, polls start an interval apart; after a while of silence they slow down.
+* When more messages come than one reply holds in that time, polls start as soon as a reply is likely to be full; each
+  one that finds nothing doubles the time to the next, up to the interval.
 * A reply that says that more is there is followed at once.
 * A relayed call that was executed usually has an answer in the queue: a poll starts at once and again 100 and 300 ms
   later, because the replica that is asked may be a block behind the one that executed the call.
@@ -12,12 +14,14 @@ All times are seconds of one monotonic clock that the caller reads.
 from __future__ import annotations
 
 import heapq
+import math
 from typing import Final
 
 __all__ = ["PollPace"]
 
 _AFTER_EXECUTION: Final = (0.1, 0.3)  # seconds, besides the poll at once
 _FIRST_BACKOFF: Final = 0.25  # seconds
+_MEMORY: Final = 1.0  # seconds over which the rate of messages is averaged
 _NEVER: Final = float("inf")
 
 
@@ -56,6 +60,10 @@ class PollPace:
         self._slots: list[int] = []
         self._failures = 0
         self._blocked_until = now
+        self._page = 0  # messages of the last reply that was full
+        self._rate = 0.0  # messages a second, averaged
+        self._counted_at = now
+        self._empty = 0  # replies without a message, in a row
 
     @property
     def failures(self) -> int:
@@ -82,18 +90,32 @@ class PollPace:
         while self._slots and self._slots[0] * self._min_gap <= now:
             heapq.heappop(self._slots)
 
-    def replied(self, now: float, *, messages: bool, more: bool) -> None:
-        """A poll succeeded; ``more`` says that the queue goes on."""
+    def brought(self, now: float, messages: int) -> None:
+        """So many messages are new, from whichever poll; this is what the rate is counted by."""
+        weight = math.exp(-max(0.0, now - self._counted_at) / _MEMORY)
+        self._rate = self._rate * weight + messages / _MEMORY
+        self._counted_at = now
+
+    def replied(self, now: float, *, messages: int, more: bool) -> None:
+        """A poll succeeded with so many messages; ``more`` says that the queue goes on."""
         self._failures = 0
         self._blocked_until = now
+        self._empty = 0 if messages else self._empty + 1
         if messages:
             self._last_activity = now
         self._more = more
         if more:
+            self._page = messages
             self._regular_at = now
             return
         idle = now - self._last_activity > self._idle_after
-        self._regular_at = max(now, self._last_start + (self._idle_interval if idle else self._interval))
+        self._regular_at = max(now, self._last_start + (self._idle_interval if idle else self._until_full()))
+
+    def _until_full(self) -> float:
+        """Seconds in which a reply is likely to fill, at most the interval."""
+        if not self._rate or not self._page:
+            return self._interval
+        return min(self._interval, self._page / self._rate * 2.0 ** min(self._empty, 16))
 
     def failed(self, now: float, jitter: float) -> None:
         """A poll failed. ``jitter`` is uniform in 0..1."""

@@ -226,7 +226,7 @@ class CanisterPoller:
                 trace.end("messages", messages=len(reply.messages))
             if at_position:
                 self._probe.polled(messages=bool(reply.messages))
-                self._pace.replied(time.monotonic(), messages=bool(reply.messages), more=reply.more)
+                self._pace.replied(time.monotonic(), messages=len(reply.messages), more=reply.more)
         finally:
             if not done:
                 self._cursor.failed(nonce)
@@ -312,6 +312,7 @@ class CanisterPoller:
         self._newest_ns = max(self._newest_ns, reply.time_ns)
         clients = self._directory.of(self._canister)
         for run in runs:
+            self._pace.brought(time.monotonic(), len(run.entries))
             self._metrics.poll_messages.inc(len(run.entries))
             lag = max(0.0, (time.time_ns() - run.reply.time_ns) / 1e9)
             self._metrics.poll_lag.observe(lag)

@@ -30,6 +30,7 @@ _PRUNED: Final = b"\x82\x04"
 _DIGEST_BYTES: Final = 32
 _HIDDEN: Final = _PRUNED + encode_head(_BYTES, _DIGEST_BYTES)
 _MOST_JOINED: Final = 4_096  # bytes of head and tail up to which pieces are joined; keeps the work linear in the tree
+_MOST_ALONE: Final = 4 << 20  # bytes of all leaves' own parts up to which they are made together
 _EMPTY_DIGEST: Final = sha256(b"\x11ic-hashtree-empty").digest()
 
 Path = tuple[bytes, ...]
@@ -94,9 +95,10 @@ class PrunedWitness:
         CertificateError: it is not well formed.
     """
 
-    __slots__ = ("_indexes", "_root", "_values", "digest")
+    __slots__ = ("_alone", "_indexes", "_root", "_values", "digest")
 
     def __init__(self, data: bytes) -> None:
+        self._alone: list[bytes] | None = None
         self._indexes: dict[Path, int] = {}
         self._values: list[bytes] = []
         self._root = self._read(data)
@@ -111,7 +113,38 @@ class PrunedWitness:
         """The encoded tree with the leaves at these paths and digests for the rest. Paths without a leaf are left
         out."""
         indexes = self._indexes
+        # nearly always one: a poll's messages are for as many clients
+        if isinstance(paths, tuple) and len(paths) == 1 and (index := indexes.get(paths[0])) is not None:
+            alone = self._alone if self._alone is not None else self._show_each()
+            if alone:
+                return alone[index]
         return self._encode(sorted([indexes[path] for path in paths if path in indexes]))
+
+    def _show_each(self) -> list[bytes]:
+        """What :meth:`show` gives for each leaf alone, by its index; nothing if that is much, in all, as no honest tree
+        makes it."""
+        parts: list[bytes] = [b""] * len(self._values)
+        budget = _MOST_ALONE
+        ahead = [(self._root, SELF_DESCRIBE_TAG, b"")] if parts else []
+        while ahead:
+            piece, before, after = ahead.pop()
+            before += piece.head
+            after = piece.tail + after
+            children = piece.children
+            if len(children) == 2:
+                left, right = children
+                ahead.append((left, before, right.hidden + after))
+                ahead.append((right, before + left.hidden, after))
+            elif children:
+                ahead.append((children[0], before, after))
+            else:
+                parts[piece.first] = part = before + after
+                budget -= len(part)
+                if budget < 0:
+                    parts = []
+                    break
+        self._alone = parts
+        return parts
 
     def _encode(self, wanted: Sequence[int]) -> bytes:
         out = [SELF_DESCRIBE_TAG]
@@ -166,10 +199,16 @@ class PrunedWitness:
                 if head == _LABELED:
                     if len(blob) > MAX_TREE_LABEL_BYTES:
                         raise _malformed("a label is too long", Reason.TOO_LARGE)
-                    above.append(blob)
-                    path = (*path, blob)
-                    continue
-                if head == _PRUNED:
+                    # nearly always a message's key and its hash: one step for both
+                    if data[offset : offset + 2] == _LEAF and nodes < MAX_TREE_NODES and len(above) < MAX_TREE_DEPTH:
+                        nodes += 1
+                        value, offset = _read_blob(data, offset + 2, end)
+                        piece = self._labeled_leaf(blob, value, path)
+                    else:
+                        above.append(blob)
+                        path = (*path, blob)
+                        continue
+                elif head == _PRUNED:
                     if len(blob) != _DIGEST_BYTES:
                         raise _malformed("a digest has another length")
                     piece = _Piece(blob, _HIDDEN + blob, len(self._values))
@@ -190,6 +229,21 @@ class PrunedWitness:
                 if offset != end:
                     raise _malformed("more bytes follow", Reason.TRAILING_BYTES)
                 return piece
+
+    def _labeled_leaf(self, label: bytes, value: bytes, path: Path) -> _Piece:
+        """What :func:`_labeled` makes of a label and :meth:`_leaf`."""
+        leaf = sha256(b"\x10ic-hashtree-leaf" + value).digest()
+        digest = sha256(b"\x13ic-hashtree-labeled" + label + leaf).digest()
+        index = len(self._values)
+        piece = _Piece(digest, _HIDDEN + digest, index)
+        piece.leaves = 1
+        piece.low = piece.high = label
+        piece.head = b"".join(
+            (_LABELED, encode_head(_BYTES, len(label)), label, _LEAF, encode_head(_BYTES, len(value)), value)
+        )
+        self._indexes[*path, label] = index
+        self._values.append(value)
+        return piece
 
     def _leaf(self, value: bytes, path: Path) -> _Piece:
         digest = sha256(b"\x10ic-hashtree-leaf" + value).digest()
@@ -238,7 +292,10 @@ def _read_blob(data: bytes, offset: int, end: int) -> tuple[bytes, int]:
         raise _malformed("it ends too early")
     length = data[offset] - 0x40
     offset += 1
-    if not 0 <= length < 24:
+    if length == 24 and offset < end:  # the length is in the next byte, as keys and digests have it
+        length = data[offset]
+        offset += 1
+    elif not 0 <= length < 24:
         major, length, offset = read_head(data, offset - 1, what="a hash tree")
         if major != _BYTES:
             raise _malformed("a label, value or digest is not a byte string")

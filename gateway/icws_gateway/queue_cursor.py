@@ -207,7 +207,8 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._stride = count
         self._full_replies += 1
         if self._full_replies >= _FULL_REPLIES:
-            self._window = min(self._window * 2, self._most_ahead)
+            # one more a reply doubles it a round trip, as in TCP's slow start
+            self._window = min(self._window + 1, self._most_ahead)
 
     def _note_gap(self, nonce: int, first: int) -> None:
         """Counts answers that say that nothing is between ``nonce`` and ``first``."""

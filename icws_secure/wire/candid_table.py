@@ -40,6 +40,9 @@ def length(data: bytes, offset: int) -> tuple[int, int]:
     byte = data[offset]
     if byte < 0x80:  # nearly always
         return byte, offset + 1
+    second = data[offset + 1]
+    if 0 < second < 0x80:  # nearly always the rest: contents of some hundred bytes
+        return byte & 0x7F | second << 7, offset + 2
     return decode_unsigned(data, offset, requirement=REQUIREMENT)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Final
@@ -26,7 +27,7 @@ _REQUIREMENT: Final = "ICWS-LIB-002"
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class Principal:
     """A principal. Ordered as byte strings are, which is the order of canister ranges.
 
@@ -40,16 +41,19 @@ class Principal:
     raw: bytes
     _text: str | None = field(default=None, init=False, compare=False)
 
-    def __post_init__(self) -> None:
+    def __init__(self, raw: bytes) -> None:
         # [ICWS-LIB-002]
-        if len(self.raw) > MAX_PRINCIPAL_BYTES:
+        if len(raw) > MAX_PRINCIPAL_BYTES:
             raise DecodeError(
                 "a principal is too long",
                 reason=Reason.TOO_LARGE,
                 requirement=_REQUIREMENT,
                 limit=MAX_PRINCIPAL_BYTES,
-                received=len(self.raw),
+                received=len(raw),
             )
+        # the slots themselves: one is made for every message of a poll, and this takes half as long
+        _set_raw(self, raw)
+        _set_text(self, None)
 
     @classmethod
     def from_text(cls, text: str) -> Principal:
@@ -100,7 +104,7 @@ class Principal:
             checked = zlib.crc32(self.raw).to_bytes(4, "big") + self.raw
             plain = base64.b32encode(checked).decode("ascii").rstrip("=").lower()
             text = "-".join(plain[start : start + 5] for start in range(0, len(plain), 5))
-            object.__setattr__(self, "_text", text)
+            _set_text(self, text)
         return text
 
     def __bytes__(self) -> bytes:
@@ -116,6 +120,10 @@ class Principal:
         if not isinstance(other, Principal):
             return NotImplemented
         return self.raw < other.raw
+
+
+_set_raw: Callable[[Principal, bytes], None] = vars(Principal)["raw"].__set__
+_set_text: Callable[[Principal, str | None], None] = vars(Principal)["_text"].__set__
 
 
 def _bad_text() -> DecodeError:

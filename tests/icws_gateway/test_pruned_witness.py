@@ -49,6 +49,28 @@ def test_any_part_is_what_prune_gives(data):
     assert decode_tree(part).digest == tree.digest()
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_part_of_one_leaf_is_what_prune_gives(data):
+    total = data.draw(st.integers(1, 200))
+    first = data.draw(st.integers(0, total - 1))
+    tree, paths = witness_of(total, range(first, min(total, first + 50)))
+    encoded = encode_tree(tree.witness(paths))
+    whole, witness = decode_tree(encoded), PrunedWitness(encoded)
+    for path in paths:
+        assert witness.show((path,)) == encode_tree(prune(whole, [path]))
+
+
+def test_parts_that_would_be_much_in_all_are_made_one_by_one(monkeypatch):
+    tree, paths = witness_of(200, range(50))
+    encoded = encode_tree(tree.witness(paths))
+    monkeypatch.setattr("icws_gateway.pruned_witness._MOST_ALONE", 1_000)
+    witness = PrunedWitness(encoded)
+    for path in paths:
+        assert witness.show((path,)) == encode_tree(prune(decode_tree(encoded), [path]))
+    assert not witness._alone
+
+
 def test_part_shows_nothing_but_what_was_asked_for():
     tree, paths = witness_of(60, range(10, 40))
     witness = PrunedWitness(encode_tree(tree.witness([*paths, (b"icws",)])))

@@ -213,8 +213,12 @@ class Inbox:
         self.attached = True
         self.frames: list[MessageFrame | MessagesFrame] = []
 
-    def post(self, frame: bytes, kind: str) -> None:
+    def send(self, frame: bytes) -> bool:
         self.frames.append(decode_gateway_frame(frame))  # type: ignore[arg-type]
+        return True
+
+    def post(self, frame: bytes, kind: str) -> None:
+        self.send(frame)
 
     def refuse(self, why: object) -> None:
         raise AssertionError(why)
