@@ -9,7 +9,7 @@ Whether the certificate is genuine is for the clients, who do not believe the ga
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -64,9 +64,12 @@ class QueuedMessage(NamedTuple):
 
     nonce: int
     key: str
-    content: bytes = field(repr=False)
+    content: bytes
     client_key: ClientKey
     leaf: bytes
+
+    def __repr__(self) -> str:
+        return f"QueuedMessage(nonce={self.nonce}, key={self.key!r}, client_key={self.client_key!r})"
 
     @property
     def size(self) -> int:
