@@ -207,9 +207,8 @@ class CanisterSessions:
         """Give a client a message.
 
         Raises:
-            MisuseError: there is no such session (``WrongState``), the message is too large, or the client has too much
-                to
-                acknowledge (``LimitExceeded``, with the refusal's code among the facts).
+            MisuseError: there is no such session (``WrongState``); the message is too large, or the client has too much
+                to acknowledge (``LimitExceeded``, with the refusal's code among the facts).
         """
         failed = self.send_many((client_key,), data, now)
         if failed:

@@ -19,7 +19,7 @@ from .draft import Draft
 from .events import Attached, Opened
 from .inbound import seen
 from .refusal import refuse
-from .sealing import AttachOffer
+from .sealing import AttachOffer, SealedChannel
 from .state import Registration, Session
 from .table import Cause, transition
 
@@ -114,37 +114,40 @@ def _open_secure(draft: Draft, caller: Principal, argument: OpenArgument, secure
         refuse(RefusalCode.RESUME_GAP, f"the oldest retained message is {session.outbound.oldest_retained}")
     session = outbound.acknowledge(session, secure.resume_from - 1)
     _check_share(draft, argument.gateway_principal, session)
-
-    # from here on the session is bound anew
     first_open = session.attach == 0
-    rule = transition(True, session.state, Cause.ATTACH)
-    if rule.unqueue:
-        session = outbound.unqueue(draft, session)
-    if session.state is SessionState.OPEN:
-        queues.depart(draft, session.gateway)
-    queues.arrive(draft, argument.gateway_principal)
-    ended = rule.to is SessionState.CLOSED
-    # [ICWS-CAN-012]
-    session = replace(
-        seen(draft, session),
-        state=rule.to,
-        gateway=argument.gateway_principal,
-        attach=secure.attach,
-        attached_ns=draft.now,
-        heard=False,
-        detached_ns=None,
-        ack_at_ns=None if ended else liveness.next_ack(draft, session.client_key),
-        channel=None if ended else channel,
-        announce_open=session.announce_open or first_open,
-    )
+    session = _bind(draft, session, argument.gateway_principal, secure.attach, channel)
     session = _queue_attach_message(draft, session, registration, secure.resume_from, open_hash)
     session = outbound.queue_again(draft, session)
-    if ended:
+    if session.state is SessionState.CLOSED:
         queues.depart(draft, session.gateway)
     draft.put(session)
     if first_open:
         draft.say(Opened(session.client_key, registration.owner, secure=True))
     draft.say(Attached(session.client_key, session.attach, session.gateway))
+
+
+def _bind(draft: Draft, session: Session, gateway: Principal, attach: int, channel: SealedChannel | None) -> Session:
+    """Bind a session to the gateway of a new attach, in place of the one before; the queue of the new one counts it."""
+    rule = transition(True, session.state, Cause.ATTACH)
+    if rule.unqueue:
+        session = outbound.unqueue(draft, session)
+    if session.state is SessionState.OPEN:
+        queues.depart(draft, session.gateway)
+    queues.arrive(draft, gateway)
+    ended = rule.to is SessionState.CLOSED
+    # [ICWS-CAN-012]
+    return replace(
+        seen(draft, session),
+        state=rule.to,
+        gateway=gateway,
+        attach=attach,
+        attached_ns=draft.now,
+        heard=False,
+        detached_ns=None,
+        ack_at_ns=None if ended else liveness.next_ack(draft, session.client_key),
+        channel=None if ended else channel,
+        announce_open=session.announce_open or session.attach == 0,
+    )
 
 
 def _first(draft: Draft, caller: Principal, argument: OpenArgument, secure: SecureOpen) -> Session:

@@ -115,8 +115,7 @@ def check_gateway(handshake: Handshake, target: GatewayTarget, own: frozenset[Pr
 
     Raises:
         AttachViolation: not self-authenticating or the client's own (``GatewayPrincipalInvalid``), or not the pinned
-        one
-            (``GatewayNotPinned``).
+            one (``GatewayNotPinned``).
     """
     gateway = handshake.gateway_principal
     # [ICWS-CLT-010]
@@ -189,6 +188,29 @@ def check_attach_message(message: AttachMessage, expected: Expected, *, next_seq
             expected=expected.epoch,
             received=message.epoch,
         )
+    _check_echo(message, expected)
+    _check_progress(message, expected, next_seq)
+    # [ICWS-CLT-071]
+    if message.oldest_retained > expected.resume_from:
+        raise ended_by(
+            SessionCloseCode.RESUME_GAP,
+            requirement="ICWS-CLT-071",
+            resume_from=expected.resume_from,
+            oldest_retained=message.oldest_retained,
+        )
+    # [ICWS-CLT-015]
+    if message.next_out < expected.resume_from:
+        raise AttachViolation(
+            "the attach message starts before the messages that were asked for",
+            reason=Reason.ATTACH_MISMATCH,
+            requirement="ICWS-CLT-015",
+            next_out=message.next_out,
+            resume_from=expected.resume_from,
+        )
+
+
+def _check_echo(message: AttachMessage, expected: Expected) -> None:
+    """That the canister has received the open that was sent, and no other."""
     for name, received, wanted in (
         ("client key", message.client_key, expected.client_key),
         ("registration", message.registration_id, expected.registration_id),
@@ -209,6 +231,10 @@ def check_attach_message(message: AttachMessage, expected: Expected, *, next_seq
             reason=Reason.OPEN_HASH_MISMATCH,
             requirement="ICWS-CLT-016",
         )
+
+
+def _check_progress(message: AttachMessage, expected: Expected, next_seq: int) -> None:
+    """That the canister knows no less than it has certified, and no more than was sent."""
     # [ICWS-CLT-062]
     if message.next_in < expected.next_in_floor or message.next_out < expected.next_out_floor:
         raise StateViolation(
@@ -228,23 +254,6 @@ def check_attach_message(message: AttachMessage, expected: Expected, *, next_seq
             requirement="ICWS-CLT-072",
             next_in=message.next_in,
             next_seq=next_seq,
-        )
-    # [ICWS-CLT-071]
-    if message.oldest_retained > expected.resume_from:
-        raise ended_by(
-            SessionCloseCode.RESUME_GAP,
-            requirement="ICWS-CLT-071",
-            resume_from=expected.resume_from,
-            oldest_retained=message.oldest_retained,
-        )
-    # [ICWS-CLT-015]
-    if message.next_out < expected.resume_from:
-        raise AttachViolation(
-            "the attach message starts before the messages that were asked for",
-            reason=Reason.ATTACH_MISMATCH,
-            requirement="ICWS-CLT-015",
-            next_out=message.next_out,
-            resume_from=expected.resume_from,
         )
 
 

@@ -1,9 +1,8 @@
 """What the canister has certified about the session so far, and the check that it never goes back.
 
 Everything that is certified at some time sets a floor: from that time on no certificate may show less. A complete
-head sets a ceiling as
-well: no earlier certificate may have shown more. Either is broken only by a canister that was put back to an older
-    state.
+head sets a ceiling as well: no earlier certificate may have shown more. Either is broken only by a canister that was
+put back to an older state.
 """
 
 from __future__ import annotations

@@ -201,8 +201,7 @@ class ClientSession:
 
         Raises:
             MisuseError: the queue is full (``LimitExceeded``), the message too large (``TooLarge``), or the session
-            closing or
-                ended (``WrongState``).
+                closing or ended (``WrongState``).
         """
         self._require(SessionState.CLOSING, SessionState.ENDED)
         self._core.clock.advance(now)

@@ -1,8 +1,7 @@
 """Opening: ``ws_open`` of an attachment, and the canister's answers to it.
 
 The answer that counts is the certified attach message (omnia: open message). A refusal counts when it is certified,
-and only for the newest
-open: an older one may well be refused because a newer one was faster.
+and only for the newest open: an older one may well be refused because a newer one was faster.
 """
 
 from __future__ import annotations

@@ -46,8 +46,7 @@ class Receiver:
 
         Raises:
             DecodeError, CertificateError, MessageViolation, OrderViolation, AttachViolation, StallError,
-            PayloadViolation:
-                the attachment is to end.
+                PayloadViolation: the attachment is to end.
             StateViolation, SessionEnded: the session is over.
         """
         core = self._core
