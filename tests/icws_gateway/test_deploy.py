@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -100,9 +102,30 @@ def test_settings_in_the_notes_are_settings():
             assert word in GatewayConfig.model_fields, (name, word)
 
 
+def copied_into_the_image() -> list[str]:
+    lines = re.findall(r"^COPY ([^-].*)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def test_what_the_image_gets_is_enough_to_build_the_package(tmp_path):
+    sources = tmp_path / "src"
+    for name in copied_into_the_image():
+        target = sources / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, target)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    done = subprocess.run(build, cwd=sources, capture_output=True, text=True, check=False)  # noqa: S603 - our own build
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assert {"icws_gateway/server.py", "icws_cli/main.py", "icws_secure/__init__.py"} <= inside
+
+
 def test_files_that_are_named_are_there():
-    copied = [source for line in re.findall(r"^COPY ([^-].*)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
-              for source in line.split()[:-1]]  # fmt: skip
+    copied = copied_into_the_image()
     assert [path for path in copied if not (ROOT / path).exists()] == []
     mounted = re.findall(r"^\s+- \./([\w./-]+):", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
     made_by_hand = {"settings.toml", "tls"}
