@@ -67,6 +67,7 @@ _RATES: Final = {
     "Failed requests to the IC": "ic_errors",
     "Mistakes of the gateway": "internal_errors",
 }
+_CODES: Final = {str(int(code)): code.label for code in CloseCode}
 _TROUBLE: Final = {
     "Bound crossed": "limits",
     "Had to wait": "waits",
@@ -162,10 +163,7 @@ class StatusPage:
 
 def _named(label: str) -> str:
     """A label as people read it: close codes with their names."""
-    try:
-        return f"{label} {CloseCode(int(label)).label}"
-    except ValueError:
-        return label
+    return f"{label} {_CODES[label]}" if label in _CODES else label
 
 
 def _samples(metric: Counter | Gauge) -> list[Sample]:
