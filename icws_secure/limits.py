@@ -19,7 +19,8 @@ MAX_TREE_NODES: Final = 100_000  # nodes of one hash tree; ours
 MAX_LABEL_BYTES: Final = 256  # bytes of a label in trees of our own; ours: message keys have 84, principals 29
 # bytes of a label in a tree that is read; ours: canisters certify URL paths, and custom sections have long names
 MAX_TREE_LABEL_BYTES: Final = 1 << 16
-MAX_CERTIFICATE_BYTES: Final = 1 << 20  # bytes; ours: real ones have 1 to 4 KiB, canister range lists more
+# bytes; ours: most have 1 to 4 KiB, but that of a call holds the reply, which may have 2 MiB (ic)
+MAX_CERTIFICATE_BYTES: Final = (2 << 20) + (64 << 10)
 MAX_WITNESS_BYTES: Final = 1 << 20  # bytes; ours: half of what a poll may have [R34]
 MAX_ENVELOPE_BYTES: Final = 2 << 20  # bytes of a whole ingress message; ic
 MAX_REPLY_BYTES: Final = 3 << 20  # bytes of a query's reply; ic

@@ -1,8 +1,9 @@
 """Keys in PEM files, as dfx, icp-cli, quill and OpenSSL write them.
 
 Read: PKCS #8 ``PRIVATE KEY`` (Ed25519 in version 1, in version 2 of RFC 8410 and in the older form that ring writes;
-secp256k1; P-256), SEC1 ``EC PRIVATE KEY`` with or without a block of ``EC PARAMETERS`` before it, and ``ENCRYPTED
-PRIVATE KEY`` with a password. Other blocks, or more than one key, are refused.
+secp256k1; P-256), SEC1 ``EC PRIVATE KEY`` with or without a block of ``EC PARAMETERS`` before it, and, with a
+password, ``ENCRYPTED PRIVATE KEY`` and SEC1 in OpenSSL's older encryption. Other blocks, or more than one key, are
+refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ __all__ = ["identity_from_pem", "identity_to_pem"]
 
 _MAX_PEM_BYTES: Final = 64 << 10
 _BLOCK: Final = re.compile(
-    rb"-----BEGIN (?P<label>[A-Z0-9 ]{1,40})-----(?P<body>[^-]{1,65536})-----END (?P=label)-----", re.DOTALL
+    rb"-----BEGIN (?P<label>[A-Z0-9 ]{1,40})-----"
+    rb"(?:\s{1,4}(?:Proc-Type|DEK-Info): [^\n]{1,100}){0,2}"  # of OpenSSL's older encryption
+    rb"(?P<body>[^-]{1,65536})-----END (?P=label)-----",
+    re.DOTALL,
 )
 _KEY_LABELS: Final = frozenset({b"PRIVATE KEY", b"EC PRIVATE KEY", b"ENCRYPTED PRIVATE KEY"})
 
@@ -66,8 +70,11 @@ def identity_from_pem(
         return identity
     try:
         key = load_pem_private_key(block, password)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        # TypeError: a password is missing, or given for a key that is not encrypted.
+    except TypeError as error:
+        words = "and a password is needed" if password is None else "yet a password was given"
+        is_it = "encrypted" if password is None else "not encrypted"
+        raise MisuseError(f"the private key is {is_it}, {words}", reason=Reason.INVALID_ARGUMENT) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise MisuseError("cannot read the private key: wrong password or format", reason=Reason.MALFORMED) from error
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return Ed25519Identity(key.private_bytes_raw())

@@ -101,6 +101,12 @@ async def test_call_returns_the_certified_reply(network: Network) -> None:
         assert await agent.call(network.canister.to_text(), "echo", b"again") == b"again"
 
 
+async def test_the_longest_reply_that_the_ic_allows_is_read(network: Network) -> None:
+    longest = bytes((2 << 20) - 1_000)  # less what is around the argument in the envelope, which has the same limit
+    async with network.agent(identity=generate()) as agent:
+        assert await agent.call(network.canister, "echo", longest) == longest
+
+
 async def test_query_returns_a_reply_that_a_node_signed(network: Network) -> None:
     identity = generate()
     async with network.agent(identity=identity) as agent:

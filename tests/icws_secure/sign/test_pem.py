@@ -138,8 +138,20 @@ def test_other_schemes_are_misuse(scheme: str) -> None:
 
 
 def test_password_for_a_key_that_is_not_encrypted_is_misuse() -> None:
-    with pytest.raises(MisuseError):
+    with pytest.raises(MisuseError, match="the private key is not encrypted"):
         identity_from_pem(KEY, b"secret")
+
+
+@pytest.mark.parametrize("identity", IDENTITIES[1:], ids=lambda identity: type(identity).__name__)
+def test_sec1_in_the_older_encryption_is_read_with_its_password_only(identity: Any) -> None:
+    encryption = BestAvailableEncryption(b"secret")
+    pem = private_key(identity).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, encryption)
+    assert b"Proc-Type: 4,ENCRYPTED" in pem
+    assert identity_from_pem(pem, b"secret").principal == identity.principal
+    with pytest.raises(MisuseError, match="the private key is encrypted, and a password is needed"):
+        identity_from_pem(pem)
+    with pytest.raises(MisuseError, match="wrong password"):
+        identity_from_pem(pem, b"wrong")
 
 
 def test_empty_password_is_misuse() -> None:

@@ -251,11 +251,11 @@ def _forms(made: Maker, reject: Reject) -> None:
     reject_map("a signature of 47 bytes", "Malformed BadBlsPoint", *whole[:3], b"\x58\x2f" + signature[3:], *whole[4:])
     reject_map("a signature that is cut short", "Malformed", *whole[:3], b"\x58\x31" + signature[2:])
     reject("a list in place of the map", "LIB-001", "WrongType Malformed", b"\xd9\xd9\xf7\x80", "Forged")
-    head = b"\xd9\xd9\xf7\xa3" + names["tree"] + b"\x82\x03\x5a\x00\x10\x00\x00"
+    head = b"\xd9\xd9\xf7\xa3" + names["tree"] + b"\x82\x03\x5a\x00\x30\x00\x00"
     rest = names["signature"] + signature + names["delegation"] + chain
-    long = parts((head, 1), (b"\x00", 1 << 20), (rest, 1))
+    long = parts((head, 1), (b"\x00", 3 << 20), (rest, 1))
     made.reject(
-        "longer than a megabyte",
+        "longer than three megabytes",
         "LIB-001",
         "TooLarge",
         {"certificate_hex": long},

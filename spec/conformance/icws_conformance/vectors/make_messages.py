@@ -48,7 +48,7 @@ _KEY: Final = ClientKey(_SESSION, 7)
 _REGISTRATION: Final = secret("registration", 16)
 _REQUEST: Final = secret("request")
 _TIME_NS: Final = NOW_NS - SECOND_NS
-_MEGABYTE: Final = 1 << 20
+_TOO_LONG: Final = 3 << 20
 
 Reject: TypeAlias = Callable[..., None]
 
@@ -153,7 +153,7 @@ def _long_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
     many = [{"key": _key(7), "content_hex": ""}] * 1_001
     reject("1,001 messages", "CLT-020", "TooMany", "Bomb", given | {"messages": many})
     for name in ("certificate_hex", "witness_tree_hex"):
-        long = given | {name: _long(_MEGABYTE)}
+        long = given | {name: _long(_TOO_LONG)}
         reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", long)
 
 
@@ -255,7 +255,7 @@ def heads() -> Maker:
     reject("a head of more than a kilobyte", "LIB-024", "TooLarge", "Form", _head(epoch, huge))
     given = _head(epoch, _HEAD.encode())
     for name in ("certificate_hex", "witness_tree_hex"):
-        one = given | {name: _long(_MEGABYTE)}
+        one = given | {name: _long(_TOO_LONG)}
         reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", one)
     return made
 

@@ -52,7 +52,7 @@ _KEY: Final = ClientKey(_SESSION, 7)
 _REGISTRATION: Final = secret("registration", 16)
 _REQUEST: Final = secret("request")
 _TIME_NS: Final = NOW_NS - SECOND_NS
-_MEGABYTE: Final = 1 << 20
+_TOO_LONG: Final = 3 << 20
 
 Reject: TypeAlias = Callable[..., None]
 
@@ -122,7 +122,7 @@ def receipts() -> Maker:
         ("an error code that is no UTF-8", {"error_code": b"\xff"}),
     ):
         reject(comment, "LIB-010", "Malformed", "Form", _status(refused | change))
-    reject("longer than a megabyte", "CLT-020 CLT-040", "TooLarge", "Bomb", {"certificate_hex": _long(_MEGABYTE)})
+    reject("longer than three megabytes", "CLT-020 CLT-040", "TooLarge", "Bomb", {"certificate_hex": _long(_TOO_LONG)})
     return made
 
 
