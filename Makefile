@@ -10,7 +10,7 @@ PACKAGES := icws_secure client/icws_client gateway/icws_gateway canister_mock/ic
 PARTS := $(wildcard $(PACKAGES))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo dev test lint format conformance mutants bench chaos soak fuzz docs lock clean install install-dev node icpy browser redis python
+.PHONY: demo dev test lint format conformance mutants bench chaos soak fuzz docs lock clean install install-dev node icpy browser redis proxies python
 
 demo: install
 	$(BIN)/icws demo
@@ -19,7 +19,7 @@ dev: install
 	$(BIN)/icws dev
 
 # Tests marked "alone" play whole scenes in real time and get the machine for themselves. Exit 5: PYTEST_ARGS left none.
-test: install-dev node icpy browser redis
+test: install-dev node icpy browser redis proxies
 	$(BIN)/pytest -n auto -m "not alone" $(PYTEST_ARGS)
 	$(BIN)/pytest -m alone $(PYTEST_ARGS) || [ $$? -eq 5 -a -n "$(PYTEST_ARGS)" ]
 
@@ -105,6 +105,14 @@ redis:
 	elif [ -n "$$CI" ] && command -v apt-get >/dev/null 2>&1; then \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; \
 	else echo "Redis is not installed: the tests of gateways that share polls will be skipped (Debian: apt-get install redis-server)."; fi
+
+# What the files in gateway/deploy are for: each program and its Debian package.
+proxies:
+	@for each in nginx:nginx-light haproxy:haproxy promtool:prometheus systemd-analyze:systemd; do \
+	PATH="$$PATH:/usr/sbin" command -v $${each%%:*} >/dev/null 2>&1 && continue; \
+	if [ -n "$$CI" ] && command -v apt-get >/dev/null 2>&1; then \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $${each##*:} || exit 1; \
+	else echo "$${each%%:*} is not installed: tests of the deploy files will be skipped (Debian: apt-get install $${each##*:})."; fi; done
 
 icpy: .venv-icpy/.created
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import ipaddress
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from icws_canister_mock.canister.samples import SAMPLES
 from icws_canister_mock.replica import Canister, Replica, ReplicaConfig, serve_replica
@@ -103,10 +109,9 @@ class Network:
             ic_url=self.ic_url,
             listen="127.0.0.1:0",
             identity=self._folder / f"gateway-{self._gateways}.pem",
-            drain_seconds=0.2,
             poll_interval_ms=20,
             head_interval_seconds=0.5,
-            **settings,
+            **({"drain_seconds": 0.2} | settings),
         )
         return await self._stack.enter_async_context(serve_gateway(config))
 
@@ -155,3 +160,35 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
         replica = Replica(ReplicaConfig())
         server = await stack.enter_async_context(serve_replica(replica))
         yield Network(replica, server.url, tmp_path, stack)
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    paths[1].chmod(0o600)
+    return paths
+
+
+@pytest.fixture
+def self_signed() -> Callable[[Path], tuple[Path, Path]]:
+    """Writes a certificate for 127.0.0.1 and its key into a folder."""
+    return _self_signed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -132,7 +133,93 @@ def test_files_that_are_named_are_there():
     assert [path for path in mounted if path not in made_by_hand and not (DEPLOY / path).exists()] == []
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
+def needs(program: str, package: str) -> pytest.MarkDecorator:
+    """Skips a test where a program is missing; not in CI, which installs it."""
+    missing = shutil.which(program) is None and "CI" not in os.environ
+    return pytest.mark.skipif(missing, reason=f"needs {program} (Debian: apt-get install {package})")
+
+
+def run(*command: str, stdin: str | None = None) -> str:
+    """What a tool of the system says, after it was satisfied."""
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)  # noqa: S603 - as said
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@needs("promtool", "prometheus")
+def test_prometheus_takes_its_settings_and_the_alerts(tmp_path):
+    shutil.copy(ALERTS, tmp_path)
+    settings = (DEPLOY / "prometheus.yml").read_text()
+    (tmp_path / "prometheus.yml").write_text(settings.replace("/etc/prometheus/", f"{tmp_path}/"))
+    assert "rules found" in run("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+
+
+@needs("promtool", "prometheus")
+def test_prometheus_finds_nothing_wrong_with_the_names_of_the_metrics():
+    assert run("promtool", "check", "metrics", stdin=GatewayMetrics().render().decode()) == ""
+
+
+@needs("promtool", "prometheus")
+def test_prometheus_can_read_every_expression_of_the_dashboard(tmp_path):
+    rules = [
+        {"record": f"dashboard:{number}", "expr": expression.replace("$__rate_interval", "1m")}
+        for number, expression in enumerate(expressions())
+    ]
+    file = tmp_path / "rules.yml"  # JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert f"{len(rules)} rules found" in run("promtool", "check", "rules", str(file))
+
+
+@needs("promtool", "prometheus")
+def test_alerts_fire_when_they_should_and_not_otherwise(tmp_path):
+    shutil.copy(ALERTS, tmp_path)
+
+    def series(name: str, values: str) -> dict[str, str]:
+        return {"series": name, "values": values}
+
+    job = 'job="icws-gateway"'
+    bad = [
+        series(f"up{{{job}}}", "0x20"),
+        series(f"icws_gateway_ic_up{{{job}}}", "0x20"),
+        series(f"icws_gateway_internal_errors_total{{{job}}}", "0+1x20"),
+        series(f'icws_gateway_reloads_total{{{job},outcome="failed"}}', "0+1x20"),
+        series(f'icws_gateway_limits_total{{{job},limit="connections"}}', "0+1x20"),
+        series(f"icws_gateway_tls_certificate_expiry_timestamp_seconds{{{job}}}", "86400x20"),
+        series(f"process_open_fds{{{job}}}", "900x20"),
+        series(f"process_max_fds{{{job}}}", "1000x20"),
+        series(f'icws_gateway_replica_faults_total{{{job},kind="root"}}', "0+10x20"),
+    ]
+    good = [
+        series(f"up{{{job}}}", "1x20"),
+        series(f"icws_gateway_ic_up{{{job}}}", "1x20"),
+        series(f"icws_gateway_internal_errors_total{{{job}}}", "3x20"),
+        series(f'icws_gateway_reloads_total{{{job},outcome="done"}}', "0+1x20"),
+        series(f'icws_gateway_limits_total{{{job},limit="client_frames"}}', "0+1x20"),
+        series(f"icws_gateway_tls_certificate_expiry_timestamp_seconds{{{job}}}", "0x20"),
+        series(f"process_open_fds{{{job}}}", "100x20"),
+        series(f"process_max_fds{{{job}}}", "1000x20"),
+    ]
+    names = re.findall(r"alert: (\w+)", ALERTS.read_text())
+    loud = {name for name in names if name not in ("IcUnreachable", "MessagesLate")}
+    tests = []
+    for found, firing in ((bad, loud), (good, set())):
+        checks = [{"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)', "eval_time": "15m",
+                   "exp_samples": [{"labels": "{}", "value": int(name in firing)}]} for name in names]  # fmt: skip
+        tests.append({"interval": "1m", "input_series": found, "promql_expr_test": checks})
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps({"rule_files": ["alerts.yml"], "evaluation_interval": "1m", "tests": tests}))
+    assert "SUCCESS" in run("promtool", "test", "rules", str(file))
+
+
+@needs("systemd-analyze", "systemd")
+def test_unit_leaves_the_process_little(tmp_path):
+    unit = tmp_path / "icws-gateway.service"
+    unit.write_text((DEPLOY / "icws-gateway.service").read_text())
+    text = run("systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit))
+    assert "OK" in text.splitlines()[-1], text
+
+
+@needs("systemd-analyze", "systemd")
 def test_unit_is_well_formed(tmp_path):
     unit = tmp_path / "icws-gateway.service"
     text = (DEPLOY / "icws-gateway.service").read_text()

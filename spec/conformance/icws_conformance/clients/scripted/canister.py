@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -347,6 +347,18 @@ class ScriptedCanister:
         if padding:
             tree = tree.insert(b"padding", bytes(padding))
             paths.append((b"padding",))
+        return self.proof_of(tree, paths, time_ns=time_ns, subnet=subnet, canister_id=canister_id)
+
+    def proof_of(
+        self,
+        tree: MerkleMap,
+        paths: Sequence[Sequence[bytes]] = ((),),
+        *,
+        time_ns: int | None = None,
+        subnet: Subnet = Subnet.OWN,
+        canister_id: Principal | None = None,
+    ) -> Proof:
+        """Certify any tree and show some paths of it; the other arguments are those of :meth:`proof`."""
         cert = self.forge.certificate(
             canister_id=canister_id or self.id,
             certified_data=tree.digest(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from icws_conformance.case import Failed, Finding
@@ -16,7 +17,15 @@ from icws_conformance.hostile import Subnet
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.candid import Arguments, Null, Variant
 from icws_secure.wire.frames import KeyedContent, MessagesFrame
-from icws_secure.wire.service import KeepAliveMessage, OpenMessage, ServiceMessage
+from icws_secure.wire.merkle_map import MerkleMap
+from icws_secure.wire.service import (
+    CloseMessage,
+    CloseReason,
+    KeepAliveMessage,
+    OpenMessage,
+    ServiceMessage,
+    SessionCloseReason,
+)
 
 __all__ = ["SCRIPTS"]
 
@@ -153,6 +162,22 @@ async def _another_witness(stage: Stage, gateway: ScriptedGateway) -> None:
     entry = _entry(stage, _wrong(stage))
     proof, other = canister.proof(entry), canister.proof(entry, padding=1)
     await gateway.show(entry, proof=replace(proof, cert=other.cert))
+
+
+async def _unverified_close(stage: Stage, gateway: ScriptedGateway) -> None:
+    """The canister's close, as the gateway would have it: the certificate shows another message at its place."""
+    canister = stage.canister
+    close = CloseMessage(CloseReason.CLOSED_BY_APPLICATION, SessionCloseReason.APPLICATION_CLOSED)
+    content = canister.certified_message(close, seq=canister.next_out)
+    entry = _entry(stage, _wrong(stage))
+    await gateway.show(replace(entry, content=content), proof=canister.proof(entry))
+
+
+async def _leaf_at_the_label(stage: Stage, gateway: ScriptedGateway) -> None:
+    """A certified tree that has the hash at the label, where messages have their keys below it."""
+    canister = stage.canister
+    entry = _entry(stage, _wrong(stage))
+    await gateway.show(entry, proof=canister.proof_of(MerkleMap().insert(b"websocket", sha256(entry.content).digest())))
 
 
 async def _large_witness(stage: Stage, gateway: ScriptedGateway) -> None:
@@ -305,6 +330,18 @@ _REFUSED: Final[tuple[tuple[str, str, str, Play], ...]] = (
         "CLT-023",
         "a good witness and a good certificate that do not belong together",
         _refused("the witness is not what the certificate shows", _another_witness, "CertifiedDataMismatch"),
+    ),
+    (
+        "close-that-is-not-certified",
+        "CLT-021 CLT-035",
+        "a close of the canister under a certificate of another message",
+        _refused("the close is not certified", _unverified_close, "LeafMismatch"),
+    ),
+    (
+        "leaf-at-the-label",
+        "CLT-024",
+        "the hash is certified at the label, and not below it at the key",
+        _refused("its leaf is at another place", _leaf_at_the_label, "PathAbsent", "PathUnknown", "PathError"),
     ),
     (
         "large-witness",

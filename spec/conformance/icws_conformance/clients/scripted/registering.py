@@ -9,8 +9,11 @@ from typing import Final
 
 from icws_conformance.case import Failed, Finding
 from icws_conformance.clients.scripted.script import Script, script
-from icws_conformance.clients.scripted.stage import Play, Stage
+from icws_conformance.clients.scripted.stage import Call, Play, Stage
+from icws_conformance.hostile import Subnet
+from icws_conformance.hostile.boundary import Answer
 from icws_secure.limits import NS_PER_S
+from icws_secure.wire.envelope import ReadStateContent
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.registration import Parameters
 
@@ -84,6 +87,46 @@ async def _rejected(stage: Stage, error_code: bytes, what: str) -> Finding:
     return await stage.refused(what)
 
 
+async def _certified_elsewhere(stage: Stage, *, what: str, subnet: Subnet, own_id: bool, status: bytes) -> Finding:
+    """The answer to ws_register is complete and right, and its certificate is not one for it, whoever asks."""
+    canister = stage.canister
+    shown: list[bytes] = []
+
+    def answer(call: Call) -> Answer | None:
+        content = call.envelope.content
+        if call.method == "ws_register" and not shown:
+            certificate = canister.forge.receipt(
+                canister_id=canister.id,
+                request_id=content.request_id if own_id else bytes(32),
+                status=canister.execute(call.envelope) | {"status": status},
+                time_ns=canister.now(),
+                subnet=subnet,
+            )
+            shown.append(certificate)
+        if call.method == "ws_register":
+            return stage.encoded({"status": "replied", "certificate": shown[0]})
+        return stage.encoded({"certificate": shown[0]}) if isinstance(content, ReadStateContent) else None
+
+    stage.answers = answer
+    return await stage.refused(what)
+
+
+async def _more_than_an_answer(stage: Stage) -> Finding:
+    """The certified answer is right, and not at its end."""
+    canister = stage.canister
+
+    def answer(call: Call) -> Answer | None:
+        if call.method != "ws_register":
+            return None
+        leaves = canister.execute(call.envelope)
+        reply = leaves["reply"] + b"\x00"
+        certificate = canister.receipt(call.envelope.content.request_id, leaves | {"reply": reply})
+        return stage.encoded({"status": "replied", "certificate": certificate})
+
+    stage.answers = answer
+    return await stage.refused("a byte follows the answer that was decoded")
+
+
 async def _only_the_session_signs(stage: Stage) -> Finding:
     await stage.connected()
     await stage.goes_on()
@@ -111,6 +154,13 @@ _OUT_OF_RANGE: Final[tuple[tuple[str, str, Play], ...]] = tuple(
     )
 )
 
+_ELSEWHERE: Final = (
+    ("of-another-call", "for another call", Subnet.OWN, False, b"replied"),
+    ("by-another-subnet", "by a subnet that is not the canister's", Subnet.OTHER, True, b"replied"),
+    ("by-nobody", "with a key that nobody has delegated to", Subnet.NOBODY, True, b"replied"),
+    ("before-it-was-given", "as processing", Subnet.OWN, True, b"processing"),
+)
+
 SCRIPTS: Final[tuple[Script, ...]] = (
     script(
         "registering/keys-kept-apart",
@@ -118,6 +168,23 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-006 CLT-001",
         "the owner signs ws_register, directly; a key of the session's own signs all else",
         _only_the_session_signs,
+    ),
+    *(
+        script(
+            f"registering/{name}",
+            f"the answer to ws_register, certified {what}",
+            "CLT-002",
+            "no session",
+            partial(_certified_elsewhere, what=f"it was certified {what}", subnet=subnet, own_id=own_id, status=status),
+        )
+        for name, what, subnet, own_id, status in _ELSEWHERE
+    ),
+    script(
+        "registering/more-than-an-answer",
+        "a byte follows the certified answer to ws_register",
+        "CLT-002",
+        "no session: it does not decode completely",
+        _more_than_an_answer,
     ),
     script(
         "registering/delegated-owner",

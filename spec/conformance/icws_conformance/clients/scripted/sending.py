@@ -32,6 +32,7 @@ _SLACK_S: Final = 2
 _QUIET_S: Final = 2.0
 _TTL_MS: Final = 2_000
 _PROOF_S: Final = 12.0
+_FORGOTTEN_S: Final = 285  # the IC keeps the status of a call for 300 s, and clocks differ by 30 s at most
 
 
 def _sending(stage: Stage, data: bytes) -> asyncio.Task[dict[str, Any]]:
@@ -278,7 +279,7 @@ def _absent(stage: Stage, call: Call, *, age_ns: int) -> Answer | None:
     return Stage.encoded({"certificate": stage.canister.receipt(bytes(32), {"status": b"done"}, time_ns=time_ns)})
 
 
-async def _given_up(stage: Stage, *, age_s: int, audits: bool, may_claim: bool) -> Finding:
+async def _given_up(stage: Stage, *, age_s: int, audits: bool, may_claim: bool, ahead_s: int = 0) -> Finding:
     """A message is swallowed and given up; what may be said of it depends on what is certified."""
     stage.need("send-timeout")
     await stage.connected(send_timeout_ms=300, message_ttl_ms=_TTL_MS)
@@ -290,6 +291,7 @@ async def _given_up(stage: Stage, *, age_s: int, audits: bool, may_claim: bool) 
         return _absent(stage, call, age_ns=age_s * NS_PER_S)
 
     stage.answers = answers
+    stage.canister.ahead_ns = ahead_s * NS_PER_S
     task = _sending(stage, b"one")
     try:
         await stage.happens(task.done, _PROOF_S if may_claim else 7.0)
@@ -394,6 +396,13 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-042",
         "not executed is not claimed",
         partial(_given_up, age_s=0, audits=False, may_claim=False),
+    ),
+    script(
+        "sending/given-up-and-forgotten",
+        "a message is given up; its call is absent when the IC may have forgotten it",
+        "CLT-046 CLT-042",
+        "not executed is not claimed",
+        partial(_given_up, age_s=0, audits=True, may_claim=False, ahead_s=_FORGOTTEN_S),
     ),
     script(
         "sending/given-up-and-proven",
