@@ -261,8 +261,8 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "gateway:delivery/own-of-a-full-poll",
         patch(
             "icws_gateway.delivery",
-            "reply.witness.show(message_path(message.key) for message in messages)",
-            "reply.witness.show(message_path(message.key) for message in reply.messages)",
+            "reply.witness.show(tuple([message_path(message.key) for message in messages]))",
+            "reply.witness.show(tuple([message_path(message.key) for message in reply.messages]))",
         ),
     ),
     handmade(
