@@ -185,7 +185,12 @@ class _Play:
                     await asyncio.gather(*scene.sends, return_exceptions=True)
 
     async def _await_leave(self, scene: _Scene, hostile: HostileGateway) -> None:
-        """Silence is noticed when a deadline has passed, which may be after all messages have arrived."""
+        """Silence is noticed when a deadline has passed, which may be after all messages have arrived; and what a
+        gateway relays by itself, such as heads, may come after them too."""
+        for _ in range(int(_LEAVE_S / _STEP_S)):
+            if scene.attack.struck or any(wire.is_over for wire in hostile.wires):
+                break
+            await scene.client.changed(_STEP_S)
         for _ in range(int(_LEAVE_S / _STEP_S)):
             if not self._reasons() or scene.attack.struck == 0 or any(wire.is_over for wire in hostile.wires):
                 return

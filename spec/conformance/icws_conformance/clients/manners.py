@@ -42,6 +42,7 @@ class _Stage:
         profile: what the client is to speak.
         calls: what the client sent to the IC itself, with the path.
         frames: what it sent to the gateway, with the time of arrival.
+        seen: all frames of the gateway and of the client, as they are.
         answer: what the IC answers to a call; None for the truth.
     """
 
@@ -51,6 +52,7 @@ class _Stage:
     profile: str = "secure"
     calls: list[tuple[str, Envelope]] = field(default_factory=list)
     frames: list[tuple[int, Envelope]] = field(default_factory=list)
+    seen: list[bytes] = field(default_factory=list)
     answer: Callable[[str, Envelope, Fetch], Awaitable[Answer]] | None = None
     client: Driver = field(init=False)
     hostile: HostileGateway = field(init=False)
@@ -130,6 +132,7 @@ class _Stage:
 
     def _tap(self, source: str, data: bytes) -> None:
         mine = source == "client"
+        self.seen.append(data)
         self.log.sent("client" if mine else "gateway", "gateway" if mine else "client", "frame", data)
         if mine:
             with contextlib.suppress(IcwsError):
@@ -303,6 +306,23 @@ async def _converses(stage: _Stage) -> Finding:
     return Finding("ten messages and their echoes, numbered from 1, in order")
 
 
+async def _converses_sealed(stage: _Stage) -> Finding:
+    """Under hpke a gateway sees none of what is said, and the canister and the application see all of it."""
+    stage.need("payload")
+    sealed = stage.world.sealed_canister.to_text()
+    session = await stage.connected(canister_id=sealed, payload="hpke")
+    texts = [b"the secret number %d" % number for number in range(5)]
+    await stage.talk(*texts)
+    await stage.hostile.hang_up()
+    await stage.talk(b"the secret of another attach")
+    texts.append(b"the secret of another attach")
+    if stage.world.heard(session) != texts:
+        raise Failed("the canister heard other messages, or in another order")
+    if any(b"secret" in frame for frame in stage.seen):
+        raise Failed("the gateway sees what is said")
+    return Finding("the gateway sees nothing, both ends all")
+
+
 def _registration_answered(make: Callable[[_Stage, Envelope], Answer]) -> _Play:
     async def play(stage: _Stage) -> Finding:
         async def lie(path: str, envelope: Envelope, fetch: Fetch) -> Answer:
@@ -472,6 +492,14 @@ _CASES: Final[tuple[tuple[str, str, str, str, str, _Play], ...]] = (
         "the session ends",
         "omnia",
         _canister_closes,
+    ),
+    (
+        "converses-sealed",
+        "messages and echoes under hpke, over two attaches",
+        "PAY-004 PAY-001 PAY-005 PAY-007 PAY-003",
+        "both ends read all, the gateway nothing",
+        "secure",
+        _converses_sealed,
     ),
     ("converses", "ten messages and echoes", "CLT-029", "all arrive once, in order", "secure", _converses),
     ("converses-omnia", "ten messages and echoes", "CLT-029", "all arrive once, in order", "omnia", _converses),

@@ -16,6 +16,7 @@ from icws_canister_mock.canister import Client, WebSocketCanister
 from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
 from icws_canister_mock.replica.forge import ReplicaForge, forge_for
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
+from icws_secure.session.canister import SealedSuites
 from icws_secure.wire.leb128 import decode_unsigned
 from icws_secure.wire.principal import Principal
 
@@ -61,6 +62,7 @@ class World:
         canister: the canister of both profiles that the client talks to.
         other_canister: another one of the same subnet.
         omnia_canister: one that knows only the older protocol.
+        sealed_canister: one that offers payload protection.
         gateways: honest gateways.
         forge: certificates that were never the canister's.
     """
@@ -70,12 +72,13 @@ class World:
     canister: Principal
     other_canister: Principal
     omnia_canister: Principal
+    sealed_canister: Principal
     gateways: list[Gateway]
     forge: ReplicaForge
 
     def heard(self, session: Principal) -> list[bytes]:
         """What the canister heard of a session, in order."""
-        for id_ in (self.canister, self.omnia_canister):
+        for id_ in (self.canister, self.omnia_canister, self.sealed_canister):
             recorder = self.replica.canister(id_)
             if isinstance(recorder, Recorder) and session in recorder.heard:
                 return list(recorder.heard[session])
@@ -92,6 +95,7 @@ async def open_world(gateways: int = 2) -> AsyncIterator[World]:
         server = await stack.enter_async_context(serve_replica(replica))
         canister, other = replica.install(Recorder()), replica.install(Recorder())
         omnia = replica.install(Recorder.configured(profiles=frozenset({"omnia"}))())
+        sealed = replica.install(Recorder.configured(suites=SealedSuites())())
         running = [
             await stack.enter_async_context(
                 serve_gateway(
@@ -110,4 +114,4 @@ async def open_world(gateways: int = 2) -> AsyncIterator[World]:
             )
             for number in range(gateways)
         ]
-        yield World(replica, server.url, canister, other, omnia, running, forge_for(replica))
+        yield World(replica, server.url, canister, other, omnia, sealed, running, forge_for(replica))

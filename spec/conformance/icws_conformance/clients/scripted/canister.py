@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
@@ -94,6 +94,8 @@ class ScriptedCanister:
         on_message: the answer to a message; None for an honest one.
         on_head: the head; None for no session.
         echoes: whether the application's messages come back.
+        suites: payload suites that it offers beside ``none``.
+        plain: whether it offers ``none``.
         heard: the client's messages, those that came twice too.
         opens: arguments of the client's opens, with the raw ones.
         replies: certified replies by request id, as leaves of the request status.
@@ -109,6 +111,7 @@ class ScriptedCanister:
     on_head: Callable[[SessionHead], SessionHead | None] = lambda head: head
     echoes: bool = True
     suites: tuple[Suite, ...] = ()
+    plain: bool = True
     epoch: int = 0
     registered: RegisterArgument | None = None
     parameters: Parameters | None = None
@@ -184,13 +187,20 @@ class ScriptedCanister:
             max_content_bytes=1 << 20,
             retained_messages=2_048,
             retained_bytes=4 << 20,
-            suites=(*self.suites, Suite("none")),
+            suites=(*self.suites, *((Suite("none"),) if self.plain else ())),
             features=(),
         )
         found = self.on_parameters(self.parameters)
         if isinstance(found, Parameters):
             self.parameters = found
         return found
+
+    def rotate(self, suites: tuple[Suite, ...]) -> None:
+        """Offer other suites from now on."""
+        if self.parameters is not None:
+            rest = tuple(suite for suite in self.parameters.suites if suite not in self.suites)
+            self.parameters = replace(self.parameters, suites=(*suites, *rest))
+        self.suites = suites
 
     def _open(self, content: CallContent) -> Refusal | None:
         argument = decode_open_argument(content.arg)

@@ -6,13 +6,13 @@ from typing import Final
 
 from icws_conformance.case import Case
 from icws_conformance.clients.driver import Drivers
-from icws_conformance.clients.scripted import messages, opening, registering, saved, sending, state
+from icws_conformance.clients.scripted import messages, opening, payload, registering, saved, sending, state
 from icws_conformance.clients.scripted.script import cases_of
 from icws_conformance.clients.world import World
 
 __all__ = ["scripted_cases"]
 
-_PARTS: Final = (registering, opening, messages, state, sending, saved)
+_PARTS: Final = (registering, opening, messages, state, sending, saved, payload)
 
 
 def scripted_cases(world: World, drivers: Drivers) -> list[Case]:

@@ -222,6 +222,24 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         ),
     ),
     handmade(
+        "ICWS-CLT-043",
+        "other-bytes-the-second-time",
+        "A message that is sent again has other content under its number.",
+        "client:sending/again-by-the-next-gateway",
+        patch(
+            f"{_SESSION}.sending",
+            "if entry.envelope is None or entry.envelope.content.ingress_expiry_ns < core.ic + _REUSE_MARGIN_NS:",
+            "if True:",
+        ),
+        patch(
+            f"{_SESSION}.sending",
+            "argument = encode_message_argument(entry.message)",
+            "from dataclasses import replace\n"
+            "            again = entry.message.content + bytes(entry.attempts)\n"
+            "            argument = encode_message_argument(replace(entry.message, content=again))",
+        ),
+    ),
+    handmade(
         "ICWS-CLT-044",
         "blames-without-asking",
         "A gateway is left when a receipt is late, and the IC is not asked.",

@@ -11,6 +11,58 @@ __all__ = ["EXCEPTIONS", "MUTANTS"]
 MUTANTS: Final[tuple[Mutant, ...]] = (
     handmade(
         "ICWS-PAY-002",
+        "other-bytes-the-second-time",
+        "A message that is sent again has other bytes under its number.",
+        "client:payload/sealed-once",
+        patch(
+            "icws_secure.session.client.sending",
+            "if entry.envelope is None or entry.envelope.content.ingress_expiry_ns < core.ic + _REUSE_MARGIN_NS:",
+            "if True:",
+        ),
+        patch(
+            "icws_secure.session.client.sending",
+            "argument = encode_message_argument(entry.message)",
+            "from dataclasses import replace\n"
+            "            again = entry.message.content + bytes(entry.attempts)\n"
+            "            argument = encode_message_argument(replace(entry.message, content=again))",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-003",
+        "reads-what-is-not-sealed",
+        "A client takes a message in the clear under an agreed suite.",
+        "client:payload/unsealed-from-the-canister",
+        patch(
+            "icws_secure.session.client.payload",
+            "        before = self._keys()\n        self._hop, data",
+            "        if content[:1] != b'\\x83':\n            return content\n"
+            "        before = self._keys()\n        self._hop, data",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-012",
+        "takes-what-is-offered",
+        "A client that asked for protection goes on without.",
+        "client:payload/nothing-offered",
+        patch(
+            "icws_secure.session.client.payload",
+            "choose_suite(parameters.suites, minimum=self._minimum,",
+            "choose_suite(parameters.suites, minimum=SuiteName.NONE,",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-013",
+        "keeps-the-key-it-knows",
+        "A client does not ask for the canister's new key.",
+        "client:payload/key-rotated",
+        patch(
+            "icws_secure.session.client.opening",
+            "if refusal.code == RefusalCode.UNKNOWN_KEY and self._core.is_secure:",
+            "if False:",
+        ),
+    ),
+    handmade(
+        "ICWS-PAY-002",
         "number-sealed-twice",
         "Seals two texts under one number.",
         "vectors:hop_streams-13",
