@@ -71,6 +71,7 @@ RELOADABLE: Final = frozenset(
         "queue_total_bytes",
         "drain_seconds",
         "log_level",
+        "client_lines_per_second",
     }
 )
 """Settings that SIGHUP puts into effect; the contents of the TLS files are read again too. The rest needs a restart."""
@@ -137,6 +138,9 @@ class GatewayConfig(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines.")
+    client_lines_per_second: Rate = Field(
+        200, description="Lines of the log about single clients, ten times as many at once; more are left out."
+    )
     traces_endpoint: str | None = Field(
         None, description="Where OpenTelemetry spans are sent to: OTLP over HTTP, as http://127.0.0.1:4318/v1/traces."
     )

@@ -115,14 +115,26 @@ class ClientConnection:
                 await self._serve_one()
         except ClientRefused as why:
             self._socket.refuse(why)
-            self._log.info("refused", code=int(why.code), why=why.words)
+            self._say("refused", code=int(why.code), why=why.words)
         except ConnectionClosed as closed:
             # [ICWS-GWY-018] too large a frame: the WebSocket layer has closed before anything was buffered
             if closed.sent is not None and closed.sent.code == CloseCode.TOO_BIG:
                 self._services.metrics.closes.labels(str(int(CloseCode.TOO_BIG))).inc()
                 self._services.metrics.limits.labels("frame_bytes").inc()
+            self._tell_end(closed)
         finally:
             await self._finish()
+
+    def _tell_end(self, closed: ConnectionClosed) -> None:
+        ours = closed.sent if not closed.rcvd_then_sent else None
+        if ours is not None:
+            self._say("refused", code=ours.code, why=ours.reason)
+        elif self._session is not None:
+            # the reason is the client's own words, and stays out of the log
+            self._say("left", code=closed.rcvd.code if closed.rcvd is not None else None)
+
+    def _say(self, event: str, **facts: object) -> None:
+        self._services.log.say(self._log, event, **facts)
 
     async def _open(self) -> None:
         services, config = self._services, self._services.config
@@ -185,7 +197,7 @@ class ClientConnection:
         if isinstance(superseded, ClientConnection):
             superseded.supersede()
         self._log = self._log.bind(canister=self._canister, profile=self._profile)
-        self._log.info("open verified", attach=request.session.attach)
+        self._say("open verified", attach=request.session.attach)
 
     def supersede(self) -> None:
         """A later attach of the same session has come in, here or at another process; it has this one's place."""
@@ -244,6 +256,8 @@ class ClientConnection:
             outcome = await services.relay.submit(canister, body, expires_ns, trace)
         finally:
             self._lane.leave(request_id)
+        if isinstance(outcome, CallFailed):
+            self._say("a call was lost", why=outcome.words)
         if isinstance(outcome, CallCertificate | CallAccepted):
             services.pollers.executed(canister)
         if self.modern:

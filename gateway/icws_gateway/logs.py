@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
 import structlog
 
 from .config import GatewayConfig
+from .metrics import GatewayMetrics
+from .rates import TokenBucket
 
-__all__ = ["configure_logs", "logger"]
+__all__ = ["ClientLog", "configure_logs", "logger"]
+
+_BURST_SECONDS: Final = 10.0
+
+
+class ClientLog:
+    """Lines about single clients. How many there are is up to strangers, so it is bounded.
+
+    Args:
+        config: how many.
+        metrics: counts those that are left out.
+    """
+
+    def __init__(self, config: GatewayConfig, metrics: GatewayMetrics) -> None:
+        rate = config.client_lines_per_second
+        self._metrics = metrics
+        self._lines = TokenBucket(rate, rate * _BURST_SECONDS, time.monotonic())
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Takes over a changed rate."""
+        self._lines.change(config.client_lines_per_second, config.client_lines_per_second * _BURST_SECONDS)
+
+    def say(self, log: structlog.stdlib.BoundLogger, event: str, **facts: Any) -> None:
+        """One line, or one more that is left out."""
+        # [ICWS-GWY-018]
+        if self._lines.take(1, time.monotonic()):
+            log.info(event, **facts)
+        else:
+            self._metrics.limits.labels("client_lines").inc()
 
 
 def logger(**facts: Any) -> structlog.stdlib.BoundLogger:

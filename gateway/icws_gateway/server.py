@@ -35,7 +35,7 @@ from .http_pages import plain_page
 from .ic_client import IcClient
 from .ic_watch import IcWatch
 from .identity_file import load_or_create_identity
-from .logs import logger
+from .logs import ClientLog, logger
 from .metrics import GatewayMetrics
 from .node_keys import NodeSignatures
 from .pollers import Pollers
@@ -102,6 +102,7 @@ class Gateway:
             relay=CallRelay(self._ic, config, self.metrics),
             closer=Closer(self._ic, self._identity, config.closes_waiting, self.metrics),
             traces=self._traces,
+            log=ClientLog(config, self.metrics),
         )
         if config.redis_url is not None:
             cluster = Cluster(
@@ -264,7 +265,15 @@ class Gateway:
             raise
         waiting = self._config.needing_restart(config)
         self._config = services.config = self._config.reloaded(config)
-        for part in (self._hub, services.admission, services.relay, services.pollers, services.closer, self._heads):
+        for part in (
+            self._hub,
+            services.admission,
+            services.relay,
+            services.pollers,
+            services.closer,
+            services.log,
+            self._heads,
+        ):
             if part is not None:
                 part.apply(self._config)
         self.metrics.reloads.labels("done").inc()

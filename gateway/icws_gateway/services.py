@@ -12,6 +12,7 @@ from .closer import Closer
 from .cluster import Cluster
 from .config import GatewayConfig
 from .directory import Directory
+from .logs import ClientLog
 from .metrics import GatewayMetrics
 from .pollers import Pollers
 from .relay import CallRelay
@@ -34,6 +35,7 @@ class Services:
         relay: calls to the IC.
         closer: ``ws_close`` for clients that left.
         traces: of opens and calls.
+        log: lines about single clients.
         cluster: processes of the same principal; None if there are none.
         certificates: verifies canister signatures in delegations; None until the root key is known.
         draining: no new clients.
@@ -48,6 +50,7 @@ class Services:
     relay: CallRelay
     closer: Closer
     traces: Traces
+    log: ClientLog
     cluster: Cluster | None = None
     certificates: CertificateVerifier | None = None
     draining: bool = False

@@ -45,6 +45,7 @@ BOUNDS = {
     "ping_interval_seconds": ("limits", "idle", "test_silent_connection_is_pinged_and_closed"),
     "ping_timeout_seconds": ("limits", "idle", "test_silent_connection_is_pinged_and_closed"),
     "max_open_frame_bytes": ("limits", "open_bytes", "test_large_open"),
+    "client_lines_per_second": ("limits", "client_lines", "test_lines_about_clients_are_bounded"),
     "traces_ratio": (None, None, "test_part_of_the_work_is_traced"),
     "max_frame_bytes": ("limits", "frame_bytes", "test_huge_frame"),
     "opens_per_second_per_address": ("limits", "address_opens", "test_too_many_new_connections"),

@@ -14,6 +14,7 @@ import sys
 import aiohttp
 import pytest
 import structlog
+from aiohttp import web
 from cryptography import x509
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
@@ -24,6 +25,7 @@ from icws_gateway.cli import _reload, app
 from icws_gateway.logs import configure_logs, logger
 from icws_secure.errors import MisuseError
 from icws_secure.wire.close_codes import CloseCode
+from icws_secure.wire.frames import ReceiptFrame
 
 
 async def fetch(gateway: Gateway, path: str, **headers: str) -> tuple[int, str]:
@@ -88,6 +90,52 @@ async def test_logs_hold_no_payloads_keys_or_clients(ic, make_gateway, connect_p
     assert "refused" in text
     for name in ("secret", peer.identity.principal.to_text(), str(peer.key.client_nonce)):
         assert name not in text
+
+
+async def test_a_connection_can_be_followed_by_its_id(ic, make_gateway, connect_peer, eventually, capsys):
+    structlog.reset_defaults()
+    gateway = await make_gateway(call_retry_seconds=0.2)
+    leaving = await connect_peer(gateway, ic.install(), modern=True)
+    await leaving.open(attach=1)
+
+    async def fail(seen):
+        return web.Response(status=500) if seen.kind == "call" else None
+
+    ic.fault = fail
+    await leaving.say(b"lost")
+    await eventually(lambda: any(isinstance(frame, ReceiptFrame) for frame in leaving.frames[2:]))
+    ic.fault = None
+    await leaving.socket.close(4999, "secret words")
+    refused = await connect_peer(gateway, ic.install())
+    await refused.open()
+    gateway._hub.config = gateway.config.model_copy(update={"ping_timeout_seconds": 0.0, "ping_interval_seconds": 0.0})
+    (socket_,) = gateway._hub.sockets
+    socket_.check_silence(gateway._hub.config)
+    socket_.check_silence(gateway._hub.config)
+    await refused.wait_closed()
+    await gateway.stop()
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if "connection=" in line]
+    by_id: dict[str, list[str]] = {}
+    for line in lines:
+        by_id.setdefault(line.split("connection=")[1].split()[0], []).append(line)
+    stories = sorted([line.split("] ")[1].split("  ")[0].strip() for line in story] for story in by_id.values())
+    assert stories == [["open verified", "a call was lost", "left"], ["open verified", "refused"]]
+    assert "code=4999" in out
+    assert "why='IdleTimeout: no answer to a ping'" in out
+    assert "secret words" not in out
+
+
+async def test_lines_about_clients_are_bounded(ic, make_gateway, connect_peer, eventually, capsys):
+    structlog.reset_defaults()
+    gateway = await make_gateway(client_lines_per_second=0.2)
+    for _ in range(5):
+        peer = await connect_peer(gateway, ic.install())
+        await peer.socket.send(b"garbage")
+        await peer.wait_closed()
+    assert capsys.readouterr().out.count("refused") == 2
+    left_out = {"limit": "client_lines"}
+    assert gateway.metrics.registry.get_sample_value("icws_gateway_limits_total", left_out) == 3
 
 
 def test_lines_of_libraries_have_the_form_of_ours(capsys):

@@ -86,8 +86,11 @@ class Soak:
             raise RuntimeError("the clients did not open in time")
         self._say(f"{crowd.tally['opened']} clients are open")
         ic.rate = FAULT_RATE
+        began = time.monotonic()
         for number in range(SAMPLES):
-            await asyncio.wait((clients,), timeout=self._arguments.seconds / SAMPLES)
+            # by the clock, however long a sample takes
+            due = began + (number + 1) * self._arguments.seconds / SAMPLES
+            await asyncio.wait((clients,), timeout=max(0.0, due - time.monotonic()))
             figures = await page.read()
             self._memory.append(figures["process_resident_memory_bytes"])
             if number % 6 == 5:
