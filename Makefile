@@ -40,6 +40,7 @@ conformance: install
 	$(BIN)/icws conformance vectors spec/vectors/*.json tests/vectors/*.json --strict --report reports/conformance
 	$(BIN)/icws conformance gateway --report reports/conformance
 	$(BIN)/icws conformance client --report reports/conformance
+	$(BIN)/icws conformance canister --report reports/conformance
 	$(BIN)/icws conformance report reports/conformance/*.json --html reports/conformance/index.html
 
 mutants: install

@@ -181,5 +181,5 @@ def test_command_line_ends_as_the_verdicts_say(tmp_path: Path) -> None:
     assert listed.exit_code == 0
     assert "frames-1\tICWS-LIB-024" in listed.output
     assert runner.invoke(app, ["lint"]).exit_code == 0
-    assert runner.invoke(app, ["canister"]).exit_code == ExitCode.INCONCLUSIVE
+    assert runner.invoke(app, ["canister", "--ic-url", "http://127.0.0.1:1"]).exit_code == ExitCode.MISUSE
     assert runner.invoke(app, ["generate", "--check", str(tmp_path)]).exit_code == ExitCode.FAILS

@@ -17,6 +17,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from icws_conformance.canisters.cases import canister_cases
+from icws_conformance.canisters.stage import detect
+from icws_conformance.canisters.tested import connected, launched, read_root_key
 from icws_conformance.case import Case
 from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
@@ -55,6 +58,7 @@ app = typer.Typer(
 LIBRARY: Final = (sys.executable, "-m", "icws_conformance.drivers.library")
 GATEWAY: Final = (sys.executable, "-m", *OWN_GATEWAY)
 CLIENT: Final = (sys.executable, "-m", "icws_conformance.drivers.icws_client")
+CANISTER: Final = (sys.executable, "-m", "icws_conformance.drivers.canister")
 
 CaseOption = Annotated[list[str] | None, typer.Option("--case", help="Only this case; * stands for anything.")]
 RequirementOption = Annotated[list[str] | None, typer.Option("--requirement", help="Only cases of this requirement.")]
@@ -216,12 +220,50 @@ def gateway(
 
 
 @app.command()
-def canister() -> None:
-    """Not there yet: requirements of canisters are shown by this project's own tests only."""
-    _stop(
-        "icws conformance: there is no target for canisters yet; ICWS-CAN-* are shown by the project's own tests only",
-        ExitCode.INCONCLUSIVE,
-    )
+def canister(
+    ic_url: Annotated[str | None, typer.Option(help="Replica or boundary node, for --canister.")] = None,
+    canister: Annotated[str | None, typer.Option(help="Canister id, for --ic-url.")] = None,
+    root_key: Annotated[
+        str | None, typer.Option(help="The IC's key: DER in hexadecimal, or a file of it. Default: asked on loopback.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Driver of a replica and the canister. Default: this project's kit.")
+    ] = None,
+    case: CaseOption = None,
+    requirement: RequirementOption = None,
+    expected: ExpectedOption = None,
+    report: ReportOption = None,
+    name: NameOption = None,
+    at_once: AtOnceOption = 6,
+    listed: ListOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Be gateways and clients, honest and hostile, for a canister on any replica."""
+    if (ic_url is None) != (canister is None) or (ic_url is not None and start is not None):
+        _stop("icws conformance: --ic-url with --canister, or --start, or neither", ExitCode.MISUSE)
+
+    async def run() -> Run | None:
+        if listed:
+            _list(select(canister_cases(None), case or (), requirement or ()))
+            return None
+        if ic_url is not None and canister is not None:
+            place = connected(ic_url, canister, None if root_key is None else read_root_key(root_key))
+        else:
+            place = launched(list(CANISTER) if start is None else split_command(start))
+        async with place as tested:
+            await detect(tested)
+            every = canister_cases(tested)
+            hello = {} if tested.driver is None else tested.driver.hello
+            return await _play(
+                "canister",
+                name or str(hello.get("name", canister or start)),
+                select(every, case or (), requirement or ()),
+                expected=None if expected is None else read_expected(expected, {entry.id for entry in every}),
+                at_once=at_once,
+                verbose=verbose,
+            )
+
+    _finish(run, report)
 
 
 @app.command()

@@ -10,6 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
+from icws_conformance.canisters.cases import canister_cases
+from icws_conformance.canisters.stage import detect
+from icws_conformance.canisters.tested import launched
 from icws_conformance.case import Case
 from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
@@ -22,6 +25,7 @@ from icws_conformance.runner import run_cases
 from icws_conformance.vectors.target import VectorTarget
 from icws_conformance.vectors.vector import Vector, read_vectors
 from icws_conformance.verdict import Verdict
+from icws_secure.errors import TransportError
 
 __all__ = ["GROUNDS", "Ground", "Grounds", "listed_cases"]
 
@@ -68,6 +72,7 @@ def listed_cases(more: tuple[Path, ...] = ()) -> Mapping[str, tuple[str, ...]]:
         "vectors": VectorTarget(()).cases(_vectors(more)),
         "client": client_cases(_NOWHERE, drivers),
         "gateway": gateway_cases(GatewayUnderTest("", _NOWHERE)),
+        "canister": canister_cases(None),
     }
     return MappingProxyType(
         {f"{target}:{case.id}": case.requirements for target, listed in cases.items() for case in listed}
@@ -99,8 +104,23 @@ async def _hunt_gateways(grounds: Grounds, mutant: str, names: frozenset[str]) -
         return await _first_failing(gateway_cases(tested), names, at_once=1)
 
 
+async def _hunt_canisters(grounds: Grounds, mutant: str, names: frozenset[str]) -> str:
+    del grounds  # a mutant runs in a replica of its own
+    async with launched(_command(mutant, "icws_conformance.drivers.canister")) as tested:
+        try:
+            await detect(tested)
+        except TransportError:
+            tested.secure = tested.omnia = True  # it is this project's own, and broken: the case says in what
+        return await _first_failing(canister_cases(tested), names, at_once=6)
+
+
 GROUNDS: Final[Mapping[str, Ground]] = MappingProxyType(
-    {"vectors": _hunt_by_vectors, "client": _hunt_clients, "gateway": _hunt_gateways}
+    {
+        "vectors": _hunt_by_vectors,
+        "canister": _hunt_canisters,
+        "client": _hunt_clients,
+        "gateway": _hunt_gateways,
+    }
 )
 """The targets, in the order in which a mutant is given to them: the quick ones first."""
 

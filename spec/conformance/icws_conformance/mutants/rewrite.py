@@ -206,6 +206,8 @@ def _cited(node: ast.stmt, lines: set[int]) -> bool:
 
 
 def _refuses(node: ast.If) -> bool:
-    """Whether a branch of the condition ends in ``raise``, or returns a refusal."""
+    """Whether a branch of the condition ends in ``raise`` or a call of ``refuse``, or returns a refusal."""
     last = node.body[-1]
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+        return ast.unparse(last.value.func) == "refuse"
     return isinstance(last, ast.Raise) or (isinstance(last, ast.Return) and "refus" in ast.unparse(last).lower())
