@@ -29,6 +29,7 @@ TOMBSTONE_LEAF: Final = sha256(b"").digest()
 
 _REMEMBERED: Final = 512  # nonces whose hash is kept after delivery, to recognise what comes again
 _FULL_REPLIES: Final = 2  # in a row, after which the queue counts as long
+_NARROWER: Final = 0.8  # of the window, when the end of the queue was reached
 _GAP_ANSWERS: Final = 2  # equal answers after which a gap is believed
 
 
@@ -84,7 +85,9 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._waiting: dict[int, tuple[_Reply, _Entry]] = {}
         self._waiting_bytes = 0
         self._delivered: OrderedDict[int, Hashable] = OrderedDict()
-        self._window = 1
+        self._window = 1.0
+        self._slow_start_below = float(most_ahead)
+        self._since_shrunk = 0
         self._stride = 0
         self._full_replies = 0
         self._gap: tuple[int, int] | None = None
@@ -105,7 +108,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
     @property
     def window(self) -> int:
         """How many polls are worth having under way now."""
-        return self._window
+        return int(self._window)
 
     @property
     def in_flight(self) -> int:
@@ -123,7 +126,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
     def next_ahead(self) -> int | None:
         """A place ahead of the one that is due where a poll would help, because the queue is known to be long; None if
         there is none, or enough polls are under way."""
-        if self._position is None or self._full_replies < _FULL_REPLIES or self.in_flight >= self._window:
+        if self._position is None or self._full_replies < _FULL_REPLIES or self.in_flight >= self.window:
             return None
         nonce = self._position
         while nonce in self._asked or nonce in self._waiting:
@@ -138,7 +141,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
     def failed(self, nonce: int) -> None:
         """The poll at ``nonce`` brought nothing that can be used; whatever was there is asked for again."""
         self._ended(nonce)
-        self._window, self._full_replies = 1, 0
+        self._forget_window()
 
     def received(
         self, nonce: int, reply: _Reply, entries: Sequence[_Entry], *, more: bool
@@ -160,8 +163,7 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._ended(nonce)
         if not entries:
             # [ICWS-GWY-006] an empty answer decides nothing; it may come from a replica that is behind
-            if nonce != self.position:
-                self._window, self._full_replies = 1, 0
+            self._narrow()
             return []
         self._check(nonce, entries)
         if self._position is None:
@@ -178,7 +180,8 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._waiting.clear()
         self._waiting_bytes = 0
         self._delivered.clear()
-        self._window, self._stride, self._full_replies, self._gap, self._gap_answers = 1, 0, 0, None, 0
+        self._forget_window()
+        self._stride, self._gap, self._gap_answers = 0, None, 0
 
     def _ended(self, nonce: int) -> None:
         left = self._asked.get(nonce, 1) - 1
@@ -200,15 +203,29 @@ class QueueCursor(Generic[_Reply, _Entry]):
                 raise CursorConflict("two replies have different messages under one nonce")
 
     def _note_length(self, count: int, *, more: bool) -> None:
-        """Widens the window while replies are full, closes it when one is not."""
+        """Widens the window while replies are full, narrows it when one is not."""
         if not more:
-            self._window, self._full_replies = 1, 0
+            self._narrow()
             return
+        self._since_shrunk += 1
         self._stride = count
         self._full_replies += 1
         if self._full_replies >= _FULL_REPLIES:
-            # one more a reply doubles it a round trip, as in TCP's slow start
-            self._window = min(self._window + 1, self._most_ahead)
+            # as TCP does: twice as wide each round trip, and by one once the width is known that was too much
+            step = 1.0 if self._window < self._slow_start_below else 1.0 / self._window
+            self._window = min(self._window + step, self._most_ahead)
+
+    def _narrow(self) -> None:
+        """The end was reached. Counts once for all polls that were under way together."""
+        self._since_shrunk += 1
+        if self._since_shrunk >= self._window:
+            self._since_shrunk = 0
+            self._window = self._slow_start_below = max(1.0, self._window * _NARROWER)
+            if self._window < 2.0:
+                self._full_replies = 0
+
+    def _forget_window(self) -> None:
+        self._window, self._slow_start_below, self._full_replies = 1.0, float(self._most_ahead), 0
 
     def _note_gap(self, nonce: int, first: int) -> None:
         """Counts answers that say that nothing is between ``nonce`` and ``first``."""

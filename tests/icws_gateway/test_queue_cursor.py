@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icws_gateway.poll_pace import PollPace
 from icws_gateway.queue_cursor import TOMBSTONE_LEAF, CursorConflict, QueueCursor
 
 pytestmark = pytest.mark.req("ICWS-GWY-006")
@@ -246,3 +247,72 @@ def test_polls_ahead_carry_ten_times_what_a_serial_poller_does():
     serial = messages_in(5.0, most_ahead=1)
     assert 1_500 <= serial <= 1_700
     assert messages_in(5.0, most_ahead=16) >= 10 * serial
+
+
+def delays_of(rate: float, *, round_trip: float, seconds: float = 20.0, page: int = 50) -> tuple[list[float], float]:
+    """A queue that grows steadily, in virtual time: how long each message waited, and polls a page."""
+    driver = Driver(16)
+    cursor = driver.cursor
+    pace = PollPace(interval=0.1, idle_interval=0.4, idle_after=10, min_gap=0.01, longest_backoff=8, now=0.0)
+    under_way: list[tuple[float, int, int]] = []  # when it is answered, where, how long the queue is when it is
+    now, polls, waits = 0.0, 0, []
+
+    def start(nonce: int) -> None:
+        cursor.started(nonce)
+        under_way.append((now + round_trip, nonce, int((now + round_trip / 2) * rate)))
+
+    while now < seconds:
+        due = pace.due_at(cursor.asked_at(cursor.position))
+        if due <= now:
+            pace.started(now)
+            start(cursor.position)
+            polls += 1
+            continue
+        while (ahead := cursor.next_ahead()) is not None:
+            start(ahead)
+            polls += 1
+        under_way.sort()
+        if not under_way or due < under_way[0][0]:
+            now = due
+            continue
+        now, nonce, height = under_way.pop(0)
+        at_position = nonce == cursor.position
+        found = range(nonce, min(nonce + page, height))
+        new = delivered(cursor.received(nonce, object(), entries(*found), more=nonce + page < height))
+        pace.brought(now, len(new))
+        if at_position:
+            pace.replied(now, messages=len(found), more=nonce + page < height)
+        driver.out += new
+        waits += [now - place / rate for place in new]
+    assert driver.out == list(range(len(driver.out)))
+    return sorted(waits[len(waits) // 2 :]), polls * page / len(driver.out)
+
+
+@pytest.mark.parametrize(
+    ("rate", "round_trip", "p99", "polls"),
+    [(1_000, 0.02, 0.1, 1.3), (5_000, 0.02, 0.05, 1.5), (5_000, 0.1, 0.3, 1.3), (2_500, 0.1, 0.3, 1.3)],
+)
+def test_a_queue_that_grows_steadily_is_followed_closely_with_few_polls(rate, round_trip, p99, polls):
+    waits, polls_a_page = delays_of(rate, round_trip=round_trip)
+    assert waits[len(waits) * 99 // 100] <= p99
+    assert polls_a_page <= polls
+
+
+def test_polls_ahead_end_soon_when_the_queue_has():
+    driver = Driver(most_ahead=16)
+    cursor = driver.cursor
+    for position in range(0, 1_000, 50):
+        driver.poll(position, entries(*range(position, position + 50)), more=True)
+    assert cursor.window == 16
+    polls = 0
+    for _ in range(20):  # rounds in which nothing comes
+        asked = [cursor.position]
+        cursor.started(cursor.position)
+        while (ahead := cursor.next_ahead()) is not None:
+            cursor.started(ahead)
+            asked.append(ahead)
+        polls += len(asked)
+        for nonce in asked:
+            cursor.received(nonce, object(), [], more=False)
+    assert cursor.window == 1
+    assert polls < 20 + 80
