@@ -433,13 +433,17 @@ class Network:
             self.pass_time(max(0, min(due) - self.ic.now))
         return True
 
-    def do_next(self) -> bool:
-        """Do the first thing that waits to be done, if there is one."""
+    def do_next(self, *, handles: bool = True) -> bool:
+        """Do the first thing that waits to be done, if there is one.
+
+        Args:
+            handles: whether the canister hands messages to its application.
+        """
         if self.connecting is not None:
             self.answer_connect()
         elif self.requests:
             self.answer(self.requests[0])
-        elif self.ic.has_work:
+        elif handles and self.ic.has_work:
             self.ic.handle()
         elif self.untaken and self.takes_at_once:
             self.take(1)

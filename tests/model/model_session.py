@@ -169,6 +169,25 @@ class SecureSession(RuleBasedStateMachine):
         self.ic.handle()
         self.ic.traps = False
 
+    @precondition(lambda self: self.network.client.gateway is not None and self.can_send())
+    @rule(count=st.integers(1, 3), trapped=st.integers(0, 3), head=st.booleans())
+    def messages_are_handled_after_their_answer(self, count: int, trapped: int, head: bool) -> None:
+        """The canister accepts and answers, and shows its head; then it handles, and one handler traps; then all goes
+        on."""
+        self.ic.handles_at_once = False
+        self.client_sends(count, False, "executed")
+        self.step(lambda: [self.network.do_next(handles=False) for _ in range(10)])
+        if head and self.network.connection is not None:
+            self.network.relay_head(self.network.connection)
+            self.step(lambda: [self.network.do_next(handles=False) for _ in range(5)])
+        for number in range(count):
+            if self.ic.has_work:
+                self.canister_handles(number == trapped)
+        self.ic.handles_at_once = True
+        if self.can_send():
+            self.client_sends(1, False, "executed")
+        self.all_goes_well_for_a_while(10)
+
     # gateways
 
     @precondition(lambda self: self.network.connecting is not None)
@@ -295,6 +314,20 @@ class SecureSession(RuleBasedStateMachine):
                 self.restart()
             case "client will crash" if network.can_be_restored:
                 network.crash_after = number
+
+    @precondition(lambda self: self.network.can_be_restored and self.network.client.gateway is not None)
+    @rule(count=st.integers(1, 3))
+    def client_crashes_before_the_application_has_taken(self, count: int) -> None:
+        """What was received and not taken must come again, whatever the canister was told in between."""
+        self.network.takes_at_once = False
+        self.canister_sends(count)
+        self.all_goes_well_for_a_while(10)
+        if self.network.connection is not None:
+            self.step(self.network.break_connection)
+        self.all_goes_well_for_a_while(20)
+        if self.network.can_be_restored:
+            self.restart()
+        self.network.takes_at_once = True
 
     def lose_an_open(self) -> None:
         """A gateway dies, and so does the next one, which has the open and may submit it at any time."""
