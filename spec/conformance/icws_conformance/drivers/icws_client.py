@@ -14,7 +14,7 @@ from icws_client.driver import Driver as SessionDriver
 from icws_secure.errors import IcwsError, Reason, SessionEnded
 from icws_secure.limits import NS_PER_MS, NS_PER_S
 from icws_secure.session.client import Ended, Event, GatewayLost
-from icws_secure.sign.identity import DelegatedIdentity, Ed25519Identity
+from icws_secure.sign.identity import AnonymousIdentity, DelegatedIdentity, Ed25519Identity, Identity
 from icws_secure.sign.request import sign_delegation
 from icws_secure.wire.envelope import Delegation
 from icws_secure.wire.principal import Principal
@@ -42,7 +42,7 @@ _HURRY: Final = {
 #: What it obeys of the commands and fields that not every client can.
 _FEATURES: Final = (
     *("failover", "receipts", "reasons", "direct", "pinned", "reset", "hurry"),
-    *("hold", "saved", "delegated", "send-timeout", "payload", "clock"),
+    *("hold", "saved", "delegated", "anonymous-owner", "send-timeout", "ttl", "payload", "clock"),
 )
 
 
@@ -97,8 +97,9 @@ class _Driver:
     async def on_connect(self, asked: dict[str, Any]) -> dict[str, Any]:
         canister = Principal.from_text(asked["canister_id"])
         settings: dict[str, Any] = dict(_HURRY) if asked.get("hurry") else {}
-        if "message_ttl_ms" in asked:
-            settings["message_ttl_ns"] = asked["message_ttl_ms"] * NS_PER_MS
+        for name in ("message_ttl", "open_ttl"):
+            if f"{name}_ms" in asked:
+                settings[f"{name}_ns"] = asked[f"{name}_ms"] * NS_PER_MS
         timeout_ms, key = asked.get("send_timeout_ms"), asked.get("state_key_hex")
         self._connection = await connect(
             asked["gateways"] or None,
@@ -107,7 +108,7 @@ class _Driver:
             root_key=bytes.fromhex(asked["root_key_hex"]),
             profile=asked["profile"],
             gateway_principal=asked.get("gateway_principal"),
-            identity=_delegated(asked["delegation_ms"]) if "delegation_ms" in asked else None,
+            identity=_owner(asked),
             payload=asked.get("payload", "none"),
             minimum=asked.get("minimum"),
             send_timeout=None if timeout_ms is None else timeout_ms / 1000,
@@ -168,8 +169,13 @@ class _Driver:
             return  # told as an event already
 
 
-def _delegated(lives_ms: int) -> DelegatedIdentity:
-    """An owner who speaks by a delegation that ends so soon."""
+def _owner(asked: dict[str, Any]) -> Identity | None:
+    """Who owns the session: nobody, somebody who speaks by a delegation that ends soon, or a new key."""
+    if asked.get("owner") == "anonymous":
+        return AnonymousIdentity()
+    if "delegation_ms" not in asked:
+        return None
+    lives_ms = asked["delegation_ms"]
     owner, inner = Ed25519Identity(os.urandom(32)), Ed25519Identity(os.urandom(32))
     link = Delegation(inner.public_key_der, _CLOCK.now() + lives_ms * NS_PER_MS)
     return DelegatedIdentity(inner, owner.public_key_der, (sign_delegation(owner, link),))

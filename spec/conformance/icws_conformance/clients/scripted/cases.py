@@ -6,13 +6,24 @@ from typing import Final
 
 from icws_conformance.case import Case
 from icws_conformance.clients.driver import Drivers
-from icws_conformance.clients.scripted import messages, opening, payload, registering, saved, sending, state
+from icws_conformance.clients.scripted import (
+    acknowledging,
+    direct,
+    messages,
+    opening,
+    payload,
+    registering,
+    saved,
+    sending,
+    silence,
+    state,
+)
 from icws_conformance.clients.scripted.script import cases_of
 from icws_conformance.clients.world import World
 
 __all__ = ["scripted_cases"]
 
-_PARTS: Final = (registering, opening, messages, state, sending, saved, payload)
+_PARTS: Final = (registering, opening, messages, acknowledging, state, sending, silence, saved, payload, direct)
 
 
 def scripted_cases(world: World, drivers: Drivers) -> list[Case]:

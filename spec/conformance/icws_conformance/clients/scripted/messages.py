@@ -205,6 +205,21 @@ async def _below_the_attach(stage: Stage) -> Finding:
     return Finding("dropped; the attachment goes on")
 
 
+async def _tombstone(stage: Stage) -> Finding:
+    """A removed entry between two messages: certified, and nothing."""
+    gateway = await stage.connected()
+    canister = stage.canister
+    canister.say(b"one")
+    canister.enqueue(b"")
+    canister.say(b"two")
+    await gateway.deliver()
+    await stage.until(lambda: len(stage.client.messages) == 2, "the messages around a removed entry were not given")
+    await stage.goes_on(b"three")
+    if stage.client.messages != [b"one", b"two", b"three"] or gateway.connections > 1:
+        raise Failed("the client did not go on as if nothing had been there")
+    return Finding("passed over")
+
+
 async def _too_old(stage: Stage) -> Finding:
     """The first message after the attach was made more than a minute ago."""
     gateway = await stage.connected()
@@ -371,6 +386,13 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-027",
         "dropped, and nobody blamed",
         _below_the_attach,
+    ),
+    script(
+        "messages/removed-entry",
+        "an entry of the queue was removed",
+        "CLT-027 CLT-029",
+        "passed over; what comes after it is given",
+        _tombstone,
     ),
     script("messages/too-old", "a message that is 70 s old", "CLT-031", "not given; the client leaves", _too_old),
     script(

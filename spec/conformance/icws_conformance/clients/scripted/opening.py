@@ -19,6 +19,7 @@ __all__ = ["SCRIPTS"]
 
 _OPEN_S: Final = 90
 _SLACK_S: Final = 2
+_LONG_MS: Final = 300_000
 
 
 def _first_attach(stage: Stage, change: Callable[[AttachMessage], AttachMessage]) -> None:
@@ -81,8 +82,9 @@ async def _message_before_attach(stage: Stage) -> Finding:
     return Finding("nothing was taken before the attach message")
 
 
-async def _signs_its_open(stage: Stage) -> Finding:
-    await stage.connected()
+async def _signs_its_open(stage: Stage, *, connect: bool = True) -> Finding:
+    if connect:
+        await stage.connected()
     call = next(call for call in stage.calls if call.method == "ws_open")
     left_s = (call.envelope.content.ingress_expiry_ns - call.at_ns) / NS_PER_S
     if left_s > _OPEN_S + _SLACK_S:
@@ -93,6 +95,15 @@ async def _signs_its_open(stage: Stage) -> Finding:
     if registered is None or call.envelope.content.sender != registered.session_principal:
         raise Failed("the open is not of the session principal")
     return Finding(f"by the session key itself, for {left_s:.0f} s")
+
+
+async def _longest_life(stage: Stage) -> Finding:
+    """The application asks for opens that live longer than they may."""
+    stage.need("ttl")
+    answer = await stage.connect(open_ttl_ms=_LONG_MS)
+    if answer.get("ok") is True:
+        return await _signs_its_open(stage, connect=False)
+    return Finding(f"refused: {(answer.get('error') or {}).get('text')}")
 
 
 async def _numbers_and_key(stage: Stage) -> Finding:
@@ -279,6 +290,13 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-012",
         "the session key itself, for 90 s at most",
         _signs_its_open,
+    ),
+    script(
+        "opening/longest-life",
+        "the application asks for opens that live for five minutes",
+        "CLT-012",
+        "refused, or 90 s at most",
+        _longest_life,
     ),
     script(
         "opening/numbers-and-key",

@@ -15,7 +15,7 @@ from icws_conformance.hostile.boundary import Answer
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.envelope import ReadStateContent
 from icws_secure.wire.principal import Principal
-from icws_secure.wire.registration import Parameters
+from icws_secure.wire.registration import Parameters, decode_register_argument
 
 __all__ = ["SCRIPTS"]
 
@@ -127,6 +127,34 @@ async def _more_than_an_answer(stage: Stage) -> Finding:
     return await stage.refused("a byte follows the answer that was decoded")
 
 
+async def _answer_lost(stage: Stage) -> Finding:
+    """The canister registers the session, and the answer is lost on its way: twice."""
+    lost: list[Call] = []
+
+    def answers(call: Call) -> Answer | None:
+        if call.method != "ws_register" or len(lost) >= 2:
+            return None
+        lost.append(call)
+        stage.canister.execute(call.envelope)
+        return Answer(502, b"lost")
+
+    stage.answers = answers
+    await stage.connected(limit_s=15)
+    await stage.goes_on()
+    calls = [call for call in stage.calls if call.method == "ws_register"]
+    if len({decode_register_argument(getattr(c.envelope.content, "arg", b"")).session_principal for c in calls}) != 1:
+        raise Failed("the client registered more than one session")
+    return Finding(f"asked {len(calls)} times, for one session")
+
+
+async def _anonymous_owner(stage: Stage) -> Finding:
+    stage.need("anonymous-owner")
+    found = await stage.refused("nobody owns it", owner="anonymous")
+    if any(call.method == "ws_register" for call in stage.calls):
+        raise Failed("a session was registered in nobody's name")
+    return found
+
+
 async def _only_the_session_signs(stage: Stage) -> Finding:
     await stage.connected()
     await stage.goes_on()
@@ -135,8 +163,11 @@ async def _only_the_session_signs(stage: Stage) -> Finding:
     session = stage.canister.registered.session_principal if stage.canister.registered else None
     if session in owners or others != {session}:
         raise Failed("owner and session key are not kept apart")
-    if any(gateway is not None for gateway in {c.gateway for c in stage.calls if c.method == "ws_register"}):
+    relayed = [call for call in stage.calls if call.gateway is not None]
+    if any(call.method == "ws_register" for call in relayed):
         raise Failed("ws_register went through a gateway")
+    if any(owner.raw in call.envelope.encode() for owner in owners for call in relayed):
+        raise Failed("the gateway is told who the owner is")
     return Finding("the owner signs the registration, the session key all else")
 
 
@@ -185,6 +216,20 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-002",
         "no session: it does not decode completely",
         _more_than_an_answer,
+    ),
+    script(
+        "registering/answer-lost",
+        "the answer to ws_register is lost twice",
+        "CLT-006 CLT-001",
+        "the same session is asked for again",
+        _answer_lost,
+    ),
+    script(
+        "registering/anonymous-owner",
+        "the owner is anonymous",
+        "CLT-006",
+        "no session, and nothing registered",
+        _anonymous_owner,
     ),
     script(
         "registering/delegated-owner",

@@ -1,4 +1,4 @@
-"""Scripted cases about what the client sends: what it reports, and what it does when it hears nothing."""
+"""Scripted cases about what the client sends: what it reports, and what it sends again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 from icws_conformance.case import Failed, Finding, Inconclusive
-from icws_conformance.clients.scripted.gateway import ScriptedGateway
 from icws_conformance.clients.scripted.script import Script, script
 from icws_conformance.clients.scripted.stage import Call, Stage
 from icws_conformance.hostile.boundary import Answer
@@ -31,6 +30,7 @@ _MESSAGE_S: Final = 60
 _SLACK_S: Final = 2
 _QUIET_S: Final = 2.0
 _TTL_MS: Final = 2_000
+_LONG_MS: Final = 300_000
 _PROOF_S: Final = 12.0
 _FORGOTTEN_S: Final = 285  # the IC keeps the status of a call for 300 s, and clocks differ by 30 s at most
 
@@ -140,6 +140,7 @@ async def _receipt_of_unsent(stage: Stage) -> Finding:
 
 async def _sent_again(stage: Stage, **changes: Any) -> Finding:
     """The first gateway swallows a message; it must come by the next one, the same."""
+    stage.hurry()
     first = await stage.connected(**changes)
     stage.relays = lambda call: call.gateway is not first or call.method != "ws_message"
     stage.canister.echoes = False
@@ -162,8 +163,9 @@ async def _sent_again(stage: Stage, **changes: Any) -> Finding:
     return Finding(f"sent {len(again)} times, with one number and the same bytes")
 
 
-async def _envelopes(stage: Stage) -> Finding:
-    await stage.connected()
+async def _envelopes(stage: Stage, *, connect: bool = True) -> Finding:
+    if connect:
+        await stage.connected()
     await stage.talk(b"one", b"two")
     longest = max(
         (call.envelope.content.ingress_expiry_ns - call.at_ns) / NS_PER_S
@@ -175,97 +177,13 @@ async def _envelopes(stage: Stage) -> Finding:
     return Finding(f"within {longest:.0f} s")
 
 
-# when nothing is heard
-
-
-def _asked_about_a_message(stage: Stage) -> bool:
-    """Whether the IC was asked about a message of the client."""
-    messages = {call.envelope.content.request_id for call in stage.calls if call.method == "ws_message"}
-    questions = [call.envelope.content for call in stage.calls]
-    paths = [path for content in questions if isinstance(content, ReadStateContent) for path in content.paths]
-    return any(messages & set(path) for path in paths)
-
-
-async def _pending(stage: Stage) -> Finding:
-    """The gateway says pending, and nothing after: the IC is slow, and nobody is to blame."""
-    gateway = await stage.connected()
-    gateway.gives_receipts = False
-    relayed = stage.relays
-
-    def pending(call: Call) -> bool:
-        if call.method == "ws_message":
-            asyncio.get_running_loop().create_task(gateway.pending(call.envelope.content.request_id))
-        return relayed(call)
-
-    stage.relays = pending
-    answer = await stage.send(b"one")
-    if answer.get("ok") is not True:
-        raise Failed(f"the message ended as {answer.get('error')}, though the IC knows that it was executed")
-    if not _asked_about_a_message(stage):
-        raise Failed("the IC was not asked")
-    if gateway.was_left:
-        raise Failed("the gateway was left, though it said pending")
-    return Finding("the IC was asked, the message is executed, and nobody is blamed")
-
-
-async def _no_receipt(stage: Stage) -> Finding:
-    """Receipts stay away, and no head tells either: only the IC can be asked."""
-    gateway = await stage.connected()
-    gateway.gives_receipts = False
-    stage.answers = lambda call: Answer(500, b"no audits today") if call.method == "ws_audit" else None
-    task = _sending(stage, b"one")
-    try:
-        await stage.until(task.done, "the application was told nothing")
-        if task.result().get("ok") is not True:
-            raise Failed(f"the message ended as {task.result().get('error')}, though it was executed")
-        left = await stage.happens(lambda: gateway.was_left, _QUIET_S)
-        if not _asked_about_a_message(stage):
-            raise Failed("the IC was not asked what became of the message")
-    finally:
-        task.cancel()
-    await stage.goes_on(b"two")
-    return Finding(f"the IC was asked, the message is executed; the gateway was {'left' if left else 'kept'}")
-
-
-async def _silent_gateway(stage: Stage, *, method: str) -> Finding:
-    """The first gateway takes calls of one kind and does nothing with them."""
-    first: list[ScriptedGateway] = []
-
-    def relays(call: Call) -> bool:
-        if call.gateway is not None and not first:
-            first.append(call.gateway)
-        return call.gateway is None or call.gateway is not first[0] or call.method != method
-
-    stage.relays = relays
-    await stage.connected()
-    await stage.goes_on()
-    await stage.leaves(first[0], "it does nothing", "OpenTimeout", "ReceiptTimeout", "MessagesWithheld")
-    return Finding("the client went on by the next gateway")
-
-
-async def _mute_gateway(stage: Stage) -> Finding:
-    """The first gateway connects and says nothing."""
-    stage.gateways[0].greets = False
-    gateway = await stage.connected()
-    if gateway is stage.gateways[0]:
-        raise Inconclusive("the client began with another gateway")
-    await stage.leaves(stage.gateways[0], "it said nothing", "HandshakeTimeout")
-    await stage.goes_on()
-    return Finding("the client went on by the next gateway")
-
-
-async def _refused_as_detached(stage: Stage) -> Finding:
-    """The canister takes nothing of this attach any more."""
-    gateway = await stage.connected()
-    await stage.talk(b"one")
-    attach = stage.canister.attach
-    stage.canister.on_message = lambda message: (
-        MessageResult(Refusal(RefusalCode.DETACHED, "as the case says")) if stage.canister.attach == attach else None
-    )
-    await stage.talk(b"two")
-    if not gateway.was_left and stage.canister.attach == attach:
-        raise Failed("the client did not attach again")
-    return Finding("the client attached again, and the message was executed")
+async def _longest_life(stage: Stage) -> Finding:
+    """The application asks for envelopes that live longer than they may."""
+    stage.need("ttl")
+    answer = await stage.connect(message_ttl_ms=_LONG_MS)
+    if answer.get("ok") is True:
+        return await _envelopes(stage, connect=False)
+    return Finding(f"refused: {(answer.get('error') or {}).get('text')}")
 
 
 # what is claimed of messages that were given up
@@ -281,7 +199,8 @@ def _absent(stage: Stage, call: Call, *, age_ns: int) -> Answer | None:
 
 async def _given_up(stage: Stage, *, age_s: int, audits: bool, may_claim: bool, ahead_s: int = 0) -> Finding:
     """A message is swallowed and given up; what may be said of it depends on what is certified."""
-    stage.need("send-timeout")
+    stage.hurry()
+    stage.need("send-timeout", "ttl")
     await stage.connected(send_timeout_ms=300, message_ttl_ms=_TTL_MS)
     stage.relays = lambda call: call.method not in ("ws_message", "ws_message_batch")
 
@@ -346,42 +265,11 @@ SCRIPTS: Final[tuple[Script, ...]] = (
     ),
     script("sending/expiry", "how long messages can be held back", "CLT-043", "60 s at most", _envelopes),
     script(
-        "sending/pending",
-        "the gateway says pending",
-        "CLT-044",
-        "the IC is asked, and nobody is blamed",
-        _pending,
-    ),
-    script(
-        "sending/no-receipt",
-        "no receipt comes",
-        "CLT-044 CLT-050",
-        "the IC is asked before the gateway is left",
-        _no_receipt,
-    ),
-    *(
-        script(
-            f"sending/silence-at-{method.replace('_', '-')}",
-            f"the first gateway does nothing with {method}",
-            "CLT-050",
-            "the session goes on by the next gateway",
-            partial(_silent_gateway, method=method),
-        )
-        for method in ("ws_open", "ws_message")
-    ),
-    script(
-        "sending/silence-before-the-handshake",
-        "the first gateway says nothing",
-        "CLT-050",
-        "the session goes on by the next gateway",
-        _mute_gateway,
-    ),
-    script(
-        "sending/refused-as-detached",
-        "the canister refuses a message of this attach",
-        "CLT-050",
-        "the client attaches again",
-        _refused_as_detached,
+        "sending/longest-life",
+        "the application asks for envelopes that live for five minutes",
+        "CLT-043",
+        "refused, or 60 s at most",
+        _longest_life,
     ),
     script(
         "sending/given-up-before-the-expiry",

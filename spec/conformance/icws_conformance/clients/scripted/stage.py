@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from icws_conformance.case import Failed, Finding, NotApplicable
+from icws_conformance.case import Failed, Finding, Inconclusive, NotApplicable
 from icws_conformance.clients.driver import Driver, Drivers
 from icws_conformance.clients.scripted.canister import ScriptedCanister
 from icws_conformance.clients.scripted.gateway import ScriptedGateway
@@ -97,6 +97,11 @@ class Stage:
         for feature in features:
             if feature not in self.client.features:
                 raise NotApplicable(f"the client does not offer {feature}")
+
+    def hurry(self) -> None:
+        """Go on only with a client that notices silence within seconds."""
+        if "hurry" not in self.client.features:
+            raise Inconclusive("the client cannot be asked to hurry: it may notice silence later than the suite waits")
 
     async def connect(self, **changes: Any) -> dict[str, Any]:
         """Have the client connect; return its answer."""

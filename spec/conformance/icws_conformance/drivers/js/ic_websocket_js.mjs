@@ -73,6 +73,7 @@ const lines = createInterface({ input: process.stdin });
 lines.on("line", async (line) => {
   const asked = JSON.parse(line);
   try {
+    if (!(asked.command in commands)) throw new Error(`unsupported: ${asked.command}`);
     say({ id: asked.id, ok: true, ...(await commands[asked.command](asked)) });
   } catch (error) {
     say({ id: asked.id, ok: false, error: { text: String(error?.message ?? error) } });
