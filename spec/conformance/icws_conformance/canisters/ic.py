@@ -60,6 +60,8 @@ class Ic:
     Attributes:
         canister: the canister under test.
         root_key_der: the IC's key.
+        floor_ns: certified time of the newest outcome that the suite has seen: a query that is answered from an older
+            state, by a node that is behind, says nothing about what came of it.
     """
 
     def __init__(self, url: str, canister: Principal, root_key_der: bytes | None = None) -> None:
@@ -69,6 +71,7 @@ class Ic:
         self._session: aiohttp.ClientSession | None = None
         self._offset_ns = 0  # the IC's clock, less ours
         self._latest_ns = 0
+        self.floor_ns = 0
         self._missing: set[str] = set()
         self._verified: dict[bytes, Certificate] = {}
 
@@ -112,6 +115,7 @@ class Ic:
         except CertificateFault as error:
             raise TransportError(f"the IC's certificate does not hold: {error}") from error
         self._offset_ns = certificate.time_ns - time.time_ns()
+        self.floor_ns = max(self.floor_ns, certificate.time_ns)
         return certificate.time_ns
 
     def verify(self, data: bytes, canister: Principal | None = None) -> Certificate:
@@ -196,6 +200,7 @@ class Ic:
     def _outcome(self, data: bytes, request: bytes, canister: Principal) -> Answer | None:
         try:
             certificate = self.verify(data, canister)
+            self.floor_ns = max(self.floor_ns, certificate.time_ns)
             tree, path = certificate.tree, (b"request_status", request)
             status = tree.find(*path, b"status")
             if status == b"replied":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ __all__ = ["Message", "Peer", "Poll", "identity"]
 
 _MAX_POLLS: Final = 200
 _TRIES: Final = 40
+_BEHIND_S: Final = 0.1
 _SELF_DESCRIBED: Final = bytes.fromhex("d9d9f7")
 
 
@@ -262,17 +264,21 @@ class Peer:
         Raises:
             Failed: it is refused, or something does not verify.
         """
-        who = gateway or self.gateway
-        answer = await self._asked(who, "ws_get_messages", interface.nonce_arg(nonce))
-        told = self._told(interface.read(answer, "ws_get_messages", update=False), "ws_get_messages")
-        if not told.ok:
-            self.blame(f"a poll was answered with {told}")
-        found = self.fields(told, ("messages", "cert", "tree"), "ws_get_messages")
-        if not found["messages"]:
-            return Poll((), bool(found.get("is_end_of_queue", True)), len(answer.arg or b""))
-        witness, time_ns = self.witness(found["cert"], found["tree"])
-        messages = tuple(self._message(who, each, witness, time_ns) for each in found["messages"])
-        return Poll(messages, bool(found.get("is_end_of_queue", True)), len(answer.arg or b""))
+        who, floor_ns = gateway or self.gateway, self.tested.ic.floor_ns
+        for _ in range(_TRIES):
+            answer = await self._asked(who, "ws_get_messages", interface.nonce_arg(nonce))
+            told = self._told(interface.read(answer, "ws_get_messages", update=False), "ws_get_messages")
+            if not told.ok:
+                self.blame(f"a poll was answered with {told}")
+            found = self.fields(told, ("messages", "cert", "tree"), "ws_get_messages")
+            end, size = bool(found.get("is_end_of_queue", True)), len(answer.arg or b"")
+            if not found["messages"]:
+                return Poll((), end, size)  # without certificate: only that nothing is shown
+            witness, time_ns = self.witness(found["cert"], found["tree"])
+            if time_ns >= floor_ns:
+                return Poll(tuple(self._message(who, each, witness, time_ns) for each in found["messages"]), end, size)
+            await asyncio.sleep(_BEHIND_S)
+        raise Inconclusive("the nodes' answers stay behind")
 
     async def queue(self, nonce: int = 0, *, gateway: Identity | None = None) -> list[Message]:
         """The whole queue from a nonce on."""
@@ -300,30 +306,31 @@ class Peer:
             found = [message for message in await self.mine(gateway=gateway) if message.seq > 0]
             if len(found) >= count:
                 break
+            await asyncio.sleep(_BEHIND_S)
         if len(found) < count:
             self.blame(f"{len(found)} of {count} messages are in the queue")
         return found
 
-    async def head(self, *, who: Identity | None = None, after_ns: int = 0) -> dict[str, Any] | None:
+    async def head(self, *, who: Identity | None = None) -> dict[str, Any] | None:
         """The session's certified head, and the epoch in it as ``epoch``; None where there is provably none.
 
         Args:
             who: who asks, by default the session key.
-            after_ns: certified time that the answer must have reached.
 
         Raises:
             Failed: it is refused, or something does not verify.
         """
-        session = self.key.principal.raw
+        session, floor_ns = self.key.principal.raw, self.tested.ic.floor_ns
         for _ in range(_TRIES):
             told = await self.query(who or self.key, "ws_audit", interface.audit_arg([session]))
             if not told.ok:
                 self.blame(f"an audit was answered with {told}")
             found = self.fields(told, ("epoch", "heads", "cert", "tree"), "ws_audit")
             witness, time_ns = self.witness(found["cert"], found["tree"])
-            if time_ns >= after_ns:
+            if time_ns >= floor_ns:
                 return self._head(found, witness, session)
-        raise Inconclusive("the replica's answers stay behind")
+            await asyncio.sleep(_BEHIND_S)
+        raise Inconclusive("the nodes' answers stay behind")
 
     def witness(self, certificate: bytes | None, tree: bytes | None) -> tuple[Tree, int]:
         """A witness that is the canister's, and the time of its certificate.

@@ -30,6 +30,14 @@ async def _parameters(stage: Stage) -> Finding:
     stage.check(found["ack_interval_ns"] >= 60 * NS_PER_S, "an acknowledgement interval below 60 s")
     stage.check(found["resume_window_ns"] <= 86_400 * NS_PER_S, "a resume window above 24 h")
     stage.check(found["epoch"] <= peer.now_ns, "an epoch in the future")
+    ids = [found["registration_id"]]
+    for _ in range(3):
+        other = stage.peer()
+        ids.append(stage.ok(await other.register(), "a registration")["registration_id"])
+    for place, one in enumerate(ids):
+        for two in ids[:place]:
+            alike = sum(a == b for a, b in zip(one, two, strict=True))
+            stage.check(alike <= 8, f"two registration ids have {alike} of 16 bytes in common: they can be guessed")
     return Finding(f"window {found['window_messages']}, suites {[suite['name'] for suite in found['suites']]}")
 
 
@@ -184,7 +192,7 @@ async def _again(stage: Stage) -> Finding:
     stage.check(second["expires_at"] >= first["expires_at"], "the repetition shortened the session")
     third = stage.ok(await peer.register(expires_at=peer.in_seconds(6000)), "the registration, extended")
     stage.check(third["expires_at"] >= first["expires_at"], "the extension shortened the session")
-    after = await peer.head(after_ns=0)
+    after = await peer.head()
     for name in ("attach", "next_in", "next_out", "executed_through", "acked", "state"):
         stage.check(before and after and after[name] == before[name], f"{name} was reset: {before} {after}")
     await stage.send(peer, b"three")
@@ -238,8 +246,12 @@ async def _too_many(stage: Stage) -> Finding:
     stage.refused(told, "one session more than the limit", "TooManySessions", early=False)
     listed = [each.key.principal.to_text() for each in peers]
     stage.check(all(text in told.text for text in listed), "the refusal does not list the sessions")
+    stranger = await stage.ready()
     extra = stage.peer()
     extra.owner = owner
+    told = await extra.register(evict=stranger.key.principal.raw)
+    stage.refused(told, "a registration that evicts another owner's session", "TooManySessions", early=False)
+    await stage.send(stranger, b"still here")
     stage.ok(await extra.register(evict=peers[1].key.principal.raw), "a registration that names one to evict")
     stage.refused(await peers[1].say(b"hello"), "a message of the evicted session", "Closed", "NotOpen")
     for each in [peers[0], *peers[2:]]:

@@ -9,7 +9,7 @@ from typing import Final
 from icws_conformance.canisters.opening import attach_messages
 from icws_conformance.canisters.peer import identity
 from icws_conformance.canisters.stage import COMMAND, Stage, play
-from icws_conformance.case import Finding
+from icws_conformance.case import Finding, NotApplicable
 from icws_secure.limits import NS_PER_S
 
 __all__: list[str] = []
@@ -31,19 +31,19 @@ async def _byte_for_byte(stage: Stage) -> Finding:
     before = await peer.stream(4)
     stage.ok(await peer.keep_alive(2), "an acknowledgement of 2")
     stage.ok(await peer.close(attach=1), "the gateway's close")
-    told = await stage.send(peer, b"meanwhile")
-    await stage.executed(peer, told, 6)
+    last = 5 if await stage.said_detached(peer, b"meanwhile") else 4
     stage.ok(await peer.open(gateway=identity(), resume_from=3), "an open that resumes from 3")
     found = await peer.mine()
     said = attach_messages(found[:1])
     stage.check(said, "the first message is no attach message")
-    wanted = {"resume_from": 3, "next_out": 6, "oldest_retained": 3, "next_in": 7, "attach": 2}
+    wanted = {"resume_from": 3, "next_out": last + 1, "oldest_retained": 3, "next_in": last + 2, "attach": 2}
     different = {name: said[0].get(name) for name, value in wanted.items() if said[0].get(name) != value}
     stage.check(not different, f"the attach message has {different}, not {wanted}")
     again = [m for m in found if m.seq > 0]
-    stage.check([m.seq for m in again] == [3, 4, 5], f"messages {[m.seq for m in again]} came, not 3, 4, 5")
+    numbers = [m.seq for m in again]
+    stage.check(numbers == list(range(3, last + 1)), f"messages {numbers} came, and not 3 to {last}")
     stage.check([m.raw for m in again[:2]] == [m.raw for m in before[2:]], "what was retained came with other bytes")
-    return Finding("3 and 4 as they were, then 5")
+    return Finding(f"3 and 4 as they were, up to {last}")
 
 
 @play(
@@ -145,8 +145,8 @@ async def _detached(stage: Stage) -> Finding:
     canister = await stage.tested.installed(retained_messages=10)
     peer = await stage.ready(canister)
     stage.ok(await peer.close(attach=1), "the gateway's close")
-    told = await stage.send(peer, COMMAND + b"burst 20 10")
-    await stage.executed(peer, told, 1)
+    if not await stage.said_detached(peer, COMMAND + b"burst 20 10"):
+        raise NotApplicable("the canister takes no messages of detached sessions")
     stage.ok(await peer.open(gateway=identity()), "an open")
     found = [m for m in await peer.mine() if m.seq > 0]
     stage.in_order(found)
@@ -177,7 +177,7 @@ async def _older_attach(stage: Stage) -> Finding:
         )
     told = await peer.close(attach=3)
     stage.ok(told, "the bound gateway's close")
-    head = await peer.head(after_ns=told.time_ns)
+    head = await peer.head()
     stage.check(
         head is not None and head["state"] == "detached", f"the session is {head and head['state']}, not detached"
     )

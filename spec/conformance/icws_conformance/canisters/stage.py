@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,16 @@ class Stage:
         self.ok(told, f"a message of {len(data)} bytes")
         return told
 
+    async def said_detached(self, peer: Peer, data: bytes) -> bool:
+        """Send a message of a detached session; whether the canister takes it, which it may refuse as ``Detached``."""
+        told = await peer.say(data)
+        if told.code == "Detached":
+            peer.next -= 1
+            return False
+        self.ok(told, "a message of a detached session")
+        await self.executed(peer, told, peer.next - 1)
+        return True
+
     async def obeyed(self, peer: Peer, *words: str) -> str:
         """Have the application do something that it answers; gives the answer."""
         command = COMMAND + " ".join(words).encode()
@@ -121,6 +132,7 @@ class Stage:
             head = await peer.head()
             if head is not None and head["executed_through"] >= seq:
                 return
+            await asyncio.sleep(0.1)
         self.fail(f"message {seq} is not executed")
 
     def in_order(self, messages: list[Message], first: int = 1) -> None:
