@@ -20,6 +20,7 @@ __all__ = ["Node", "draw"]
 _MAX_CHILDREN: Final = 200
 _MAX_DEPTH: Final = 40
 _MAX_HEX: Final = 48
+_MAX_RANGES: Final = 20
 _PRINCIPALS: Final = frozenset({"sender", "canister_id", "client_principal", "gateway_principal", "subnet_id"})
 _TREES: Final = frozenset({"tree"})
 _TEXTS: Final = frozenset({b"status", b"reject_message", b"error_code", b"type"})
@@ -61,7 +62,8 @@ def _value(label: str, value: object, depth: int) -> Node:
         return _bytes(label, value, depth)
     if isinstance(value, Sequence) and not isinstance(value, str):
         if label in _TREES and value and isinstance(value[0], int):
-            return Node(label, _root(value), (_tree(value, (), depth + 1),), "tree")
+            inner = _tree(value, (), depth + 1)
+            return Node(label, _root(value), inner.children if inner.label == "" else (inner,), "tree")
         return Node(label, "", tuple(_value(f"{n}", item, depth + 1) for n, item in enumerate(value[:_MAX_CHILDREN])))
     return Node(label, str(value))
 
@@ -126,8 +128,21 @@ def _leaf(value: bytes, path: tuple[bytes, ...]) -> str:
             return f"{decode_unsigned(value)[0]} ns"
         except IcwsError:
             return _hex(value)
+    if last == b"canister_ranges" or (len(path) > 2 and path[-3] == b"canister_ranges"):
+        return _ranges(value)
     if last in _TEXTS:
         return repr(value.decode("utf-8", "replace"))
+    return _hex(value)
+
+
+def _ranges(value: bytes) -> str:
+    try:
+        pairs = cbor.decode(value, what="drawing")
+        if isinstance(pairs, list) and pairs:
+            shown = [" to ".join(Principal(end).to_text() for end in pair) for pair in pairs[:_MAX_RANGES]]
+            return ", ".join(shown) + (" …" if len(pairs) > len(shown) else "")
+    except (IcwsError, TypeError, ValueError):
+        pass
     return _hex(value)
 
 

@@ -50,9 +50,9 @@ class WireLog:
         self._entries: list[Entry] = []
         self._left_out = 0
 
-    def sent(self, source: str, target: str, what: str, data: bytes, *, blamed: bool = False) -> None:
-        """Write down a document on its way. Its decoded form is drawn when the log is read."""
-        self._add(Entry(self._now(), source, target, what, len(data), data[:_MAX_RAW].hex(), draw(data), blamed))
+    def sent(self, source: str, target: str, what: str, data: bytes, *, blamed: bool = False, label: str = "") -> None:
+        """Write down a document on its way, and draw it; ``label`` says what it is where that does not show."""
+        self._add(Entry(self._now(), source, target, what, len(data), data[:_MAX_RAW].hex(), draw(data, label), blamed))
 
     def note(self, text: str, *, source: str = "suite", blamed: bool = False) -> None:
         """Write down something that is no document."""

@@ -18,6 +18,12 @@ from icws_secure.errors import TransportError
 __all__ = ["VectorTarget"]
 
 _ANSWER_S: Final = 20.0
+_MAX_DRAWN: Final = 1 << 17  # hexadecimal digits of a document that is drawn
+#: Fields of questions that hold documents, which people want to see taken apart.
+_DOCUMENTS: Final = frozenset(
+    {"body_hex", "certificate_hex", "content_hex", "data_hex", "envelope_hex", "frame_hex", "signature_hex", "tree_hex"}
+    | {"witness_tree_hex"}
+)
 
 
 class VectorTarget:
@@ -64,16 +70,27 @@ class VectorTarget:
     async def _play(self, vector: Vector, log: WireLog) -> Finding:
         async with self._turn:
             answer = await self._ask(vector, log)
+            number = self._numbers
+        said = json.dumps(answer).encode()
+        try:
+            finding = self._judge(vector, answer, number)
+        except Failed:
+            log.sent("program", "suite", "answer", said, blamed=True)
+            raise
+        except NotApplicable:
+            log.sent("program", "suite", "answer", said)
+            raise
+        log.sent("program", "suite", "answer", said)
+        return finding
+
+    def _judge(self, vector: Vector, answer: dict[str, Any], number: int) -> Finding:
+        if answer.get("id") != number:
+            raise Failed("the answer is to another question")
         verdict = answer.get("verdict")
         if verdict == "unsupported":
             raise NotApplicable(f"the program does not know vectors of kind {vector.kind}")
         if verdict == "reject":
-            reason = str(answer.get("reason", ""))
-            if vector.accept:
-                raise Failed(f"refused: {reason or 'no reason given'}")
-            if self._strict and vector.reasons and reason and reason not in vector.reasons:
-                raise Failed(f"refused, but as {reason}")
-            return Finding(f"refused: {reason}" if reason else "refused")
+            return self._judge_refusal(vector, str(answer.get("reason", "")))
         if verdict != "accept":
             raise Failed(f"the answer has no verdict: {json.dumps(answer)[:200]}")
         if not vector.accept:
@@ -85,6 +102,13 @@ class VectorTarget:
                 raise Failed(f"{name} is {_short(got)}, not {_short(wanted)}")
         return Finding("accepted, with the right values")
 
+    def _judge_refusal(self, vector: Vector, reason: str) -> Finding:
+        if vector.accept:
+            raise Failed(f"refused: {reason or 'no reason given'}")
+        if self._strict and vector.reasons and reason and reason not in vector.reasons:
+            raise Failed(f"refused, but as {reason}")
+        return Finding(f"refused: {reason}" if reason else "refused")
+
     async def _ask(self, vector: Vector, log: WireLog) -> dict[str, Any]:
         program = self._program
         if program is None:
@@ -92,8 +116,9 @@ class VectorTarget:
         self._numbers += 1
         question = {"id": self._numbers, "kind": vector.kind, "input": dict(vector.input)}
         for name, value in vector.input.items():
-            if isinstance(value, str) and name.endswith("_hex") and value[:6] == "d9d9f7":
-                log.sent("suite", "program", name, bytes.fromhex(value))
+            if isinstance(value, str) and name in _DOCUMENTS and len(value) <= _MAX_DRAWN:
+                label = "tree" if "tree" in name else ""
+                log.sent("suite", "program", name.removesuffix("_hex"), bytes.fromhex(value), label=label)
         log.sent("suite", "program", "question", json.dumps(question).encode())
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -104,9 +129,6 @@ class VectorTarget:
             await program.start()
             log.note(why, source="program", blamed=True)
             raise Failed(why) from error
-        log.sent("program", "suite", "answer", json.dumps(answer).encode())
-        if answer.get("id") != question["id"]:
-            raise Failed("the answer is to another question")
         return answer
 
 
