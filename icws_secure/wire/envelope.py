@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from ..errors import DecodeError, MisuseError, Reason
 from ..limits import MAX_ENVELOPE_BYTES, MAX_NONCE_BYTES, MAX_PATH_LABELS, MAX_READ_STATE_PATHS
@@ -111,6 +111,10 @@ class _Content:
     """What the three kinds of request have in common."""
 
     __slots__ = ()
+    sender: Principal
+    ingress_expiry_ns: int
+    nonce: bytes | None
+    extra: Mapping[str, Value]
     _request_id: bytes | None
 
     def to_map(self) -> dict[str, Value]:
@@ -126,21 +130,46 @@ class _Content:
             object.__setattr__(self, "_request_id", known)
         return known
 
-
-def _with_common(content: CallContent | QueryContent | ReadStateContent, fields: dict[str, Value]) -> dict[str, Value]:
-    fields["sender"] = content.sender.raw
-    fields["ingress_expiry"] = content.ingress_expiry_ns
-    if content.nonce is not None:
-        fields["nonce"] = content.nonce
-    for name, item in content.extra.items():
-        if name in fields:
-            raise MisuseError("an extra field has the name of a field of its own", field=name)
-        fields[name] = item
-    return fields
+    def _with_common(self, fields: dict[str, Value]) -> dict[str, Value]:
+        fields["sender"] = self.sender.raw
+        fields["ingress_expiry"] = self.ingress_expiry_ns
+        if self.nonce is not None:
+            fields["nonce"] = self.nonce
+        for name, item in self.extra.items():
+            if name in fields:
+                raise MisuseError("an extra field has the name of a field of its own", field=name)
+            fields[name] = item
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
-class CallContent(_Content):
+class _MethodContent(_Content):
+    """What update calls and queries have in common: everything but their kind."""
+
+    canister_id: Principal
+    method_name: str
+    arg: bytes
+    sender: Principal
+    ingress_expiry_ns: int
+    nonce: bytes | None = None
+    extra: Mapping[str, Value] = field(default_factory=lambda: _NO_FIELDS, hash=False)
+    _request_id: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    request_type: ClassVar[str]
+
+    def to_map(self) -> dict[str, Value]:
+        """The fields as they are sent and hashed."""
+        return self._with_common(
+            {
+                "request_type": self.request_type,
+                "canister_id": self.canister_id.raw,
+                "method_name": self.method_name,
+                "arg": self.arg,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallContent(_MethodContent):
     """An update call.
 
     Attributes:
@@ -153,52 +182,14 @@ class CallContent(_Content):
         extra: further fields, which count for the request id.
     """
 
-    canister_id: Principal
-    method_name: str
-    arg: bytes = field(repr=False)
-    sender: Principal
-    ingress_expiry_ns: int
-    nonce: bytes | None = None
-    extra: Mapping[str, Value] = field(default_factory=lambda: _NO_FIELDS, hash=False)
-    _request_id: bytes | None = field(default=None, init=False, repr=False, compare=False)
-
-    def to_map(self) -> dict[str, Value]:
-        """The fields as they are sent and hashed."""
-        return _with_common(
-            self,
-            {
-                "request_type": "call",
-                "canister_id": self.canister_id.raw,
-                "method_name": self.method_name,
-                "arg": self.arg,
-            },
-        )
+    request_type: ClassVar[str] = "call"
 
 
 @dataclass(frozen=True, slots=True)
-class QueryContent(_Content):
+class QueryContent(_MethodContent):
     """A query call; the attributes are those of :class:`CallContent`."""
 
-    canister_id: Principal
-    method_name: str
-    arg: bytes = field(repr=False)
-    sender: Principal
-    ingress_expiry_ns: int
-    nonce: bytes | None = None
-    extra: Mapping[str, Value] = field(default_factory=lambda: _NO_FIELDS, hash=False)
-    _request_id: bytes | None = field(default=None, init=False, repr=False, compare=False)
-
-    def to_map(self) -> dict[str, Value]:
-        """The fields as they are sent and hashed."""
-        return _with_common(
-            self,
-            {
-                "request_type": "query",
-                "canister_id": self.canister_id.raw,
-                "method_name": self.method_name,
-                "arg": self.arg,
-            },
-        )
+    request_type: ClassVar[str] = "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +213,7 @@ class ReadStateContent(_Content):
 
     def to_map(self) -> dict[str, Value]:
         """The fields as they are sent and hashed."""
-        return _with_common(self, {"request_type": "read_state", "paths": [list(path) for path in self.paths]})
+        return self._with_common({"request_type": "read_state", "paths": [list(path) for path in self.paths]})
 
 
 Content: TypeAlias = CallContent | QueryContent | ReadStateContent
