@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from icws_conformance.case import Case
 from icws_conformance.clients.cases import client_cases
 from icws_conformance.clients.driver import Drivers
 from icws_conformance.clients.world import World, open_world
+from icws_conformance.mutants.grounds import listed_cases
 from icws_conformance.requirements import requirements
 from icws_conformance.runner import Run, run_cases
 from icws_conformance.verdict import Verdict
@@ -42,6 +44,36 @@ CASES = [
     "payload/sealed-once",
     "direct/altered-poll",
 ]
+#: What the review of the protocol has found about clients, and a case of each: spec/threat-model.md tells what it is.
+FINDINGS = {
+    "A1": "opening/refused-stale-attach",
+    "A2": "messages/below-the-attach",
+    "A3": "sending/only-ok",
+    "A4": "messages/kept-for-the-resume",
+    "A5": "opening/another-open",
+    "A6": "messages/removed-entry",
+    "A7": "messages/good-after-bad",
+    "A9": "payload/sealed-once",
+    "B2": "registering/delegated-owner",
+    "B3": "registering/answer-lost",
+    "B5": "secure/anonymous-gateway",
+    "B7": "registering/keys-kept-apart",
+    "B8": "sending/given-up-without-a-head",
+    "C1": "sending/pending",
+    "C2": "secure/receipt-of-another-call",
+    "C3": "state/stale-audits",
+    "C4": "state/no-such-session",
+    "C5": "state/lower-next-out",
+    "C7": "sending/another-message-under-its-number",
+    "C8": "state/covers-what-was-taken",
+    "C9": "registering/clock-behind",
+    "C12": "direct/polls",
+    "D2": "payload/sealed-once",
+    "D3": "payload/key-rotated",
+    "D10": "registering/certified-missing-method",
+    "E5": "manners/converses",
+    "G4": "messages/second-of-a-frame",
+}
 LIAR = """
 import json, sys
 for line in sys.stdin:
@@ -98,6 +130,13 @@ async def test_cases_name_requirements_that_exist_and_have_names_of_their_own() 
         cases = every_case(world, drivers)
     assert len({case.id for case in cases}) == len(cases)
     assert {name for case in cases for name in case.requirements} <= set(requirements())
+
+
+def test_every_finding_about_clients_has_a_case() -> None:
+    names = {name.removeprefix("client:") for name in listed_cases()}
+    assert set(FINDINGS.values()) <= names
+    found = re.findall(r"^\| ([A-G]\d+) \|", (ROOT / "spec/threat-model.md").read_text(), flags=re.M)
+    assert set(FINDINGS) <= set(found)
 
 
 @pytest.mark.node

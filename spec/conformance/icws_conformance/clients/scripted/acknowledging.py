@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -22,6 +23,21 @@ async def _acknowledged(stage: Stage, *, numbers: tuple[int, ...], why: str, rea
         stage.canister.say(AckMessage(number))
     await gateway.deliver()
     await stage.leaves(gateway, why, reason)
+    return Finding("the client left, and the session goes on")
+
+
+async def _anothers_acknowledgement(stage: Stage) -> Finding:
+    """Another client's acknowledgement, genuine and certified, with the number that comes next."""
+    gateway = await stage.connected()
+    await stage.talk(b"one")
+    canister = stage.canister
+    if canister.key is None:
+        raise Failed("the client has not opened")
+    other = replace(canister.key, client_nonce=canister.key.client_nonce ^ 1)
+    canister.enqueue(canister.certified_message(AckMessage(1), seq=canister.next_out, key=other))
+    await gateway.deliver()
+    await stage.leaves(gateway, "the acknowledgement is another client's", "WrongClientKey")
+    await stage.goes_on(b"two")
     return Finding("the client left, and the session goes on")
 
 
@@ -128,6 +144,13 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-034",
         "the client leaves; the session goes on",
         partial(_acknowledged, numbers=(3, 2), why="less was acknowledged than before", reason="AckDecreasing"),
+    ),
+    script(
+        "state/another-clients-acknowledgement",
+        "another client's acknowledgement comes, genuine and certified",
+        "CLT-028 CLT-034",
+        "the client leaves; the session goes on",
+        _anothers_acknowledgement,
     ),
     script(
         "state/answers-acknowledgements",

@@ -211,6 +211,13 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         ),
     ),
     handmade(
+        "ICWS-CLT-042",
+        "claims-without-a-head",
+        "A message is reported as not executed when its calls are absent, whatever became of its number.",
+        "client:sending/given-up-without-a-head",
+        patch(f"{_SESSION}.proving", "entry.is_void and not core.is_secure:", "entry.is_void:"),
+    ),
+    handmade(
         "ICWS-CLT-043",
         "sends-for-five-minutes",
         "The envelopes of messages live for five minutes.",
