@@ -80,10 +80,9 @@ MAX_WINDOW_MESSAGES: Final = 1_024  # reorder window that a canister may certify
 MAX_WINDOW_BYTES: Final = 64 << 20  # reorder window that a canister may certify; ours
 MAX_SUITES: Final = 32  # payload suites and features in certified parameters; ours
 
-IDLE_FRAMES: Final = (
-    3_000  # frames in a row that bring a client nothing: a full queue of an earlier attachment; ours [G4]
-)
-IDLE_FRAMES_PER_SECOND: Final = 20  # and after that; ours [G4]
+# certificates that bring a client nothing: three times what an earlier attachment leaves in a queue; ours [G4]
+IDLE_CERTIFICATES: Final = 500
+IDLE_CERTIFICATES_PER_SECOND: Final = 20  # and after that; ours [G4]
 
 # sessions at a canister
 MAX_SESSION_TTL_NS: Final = 7 * 86_400 * NS_PER_S  # expiry that may be configured; spec [R3]

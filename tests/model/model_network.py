@@ -334,6 +334,12 @@ class Network:
         error = TransportError("no answer")
         self._finish(request, lambda: self.client.http_failed(request.request_id, error, self.client_now))
 
+    def fail_all(self) -> None:
+        """The IC is out of reach."""
+        for request in list(self.requests):
+            if request in self.requests:
+                self.fail(request)
+
     def _finish(self, request: HttpRequest, input_: Callable[[], object]) -> None:
         self.requests.remove(request)
         self.give(input_)

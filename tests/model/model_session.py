@@ -188,6 +188,26 @@ class SecureSession(RuleBasedStateMachine):
             self.client_sends(1, False, "executed")
         self.all_goes_well_for_a_while(10)
 
+    @precondition(lambda self: self.network.connection is not None and self.can_send())
+    @rule(seconds=st.sampled_from([5, 60, 320]), stopped=st.booleans())
+    def second_of_two_messages_waits_behind_a_gap(self, seconds: int, stopped: bool) -> None:
+        """The first is lost, and nobody tells of the second; for a time the IC is out of reach, or rejects calls."""
+        network = self.network
+        self.client_sends(2, False, "executed")
+        if network.connection is None or len(network.connection.calls) < 2:
+            return
+        second = network.connection.calls[-1]
+        network.connection.calls.clear()
+        self.ic.call(second)
+        self.ic.is_stopped = stopped
+        for _ in range(seconds // 5):
+            self.step(lambda: network.pass_time(5 * NS_PER_S))
+            if stopped:
+                self.step(lambda: [network.do_next() for _ in range(10)])
+            else:
+                self.step(network.fail_all)
+        self.ic.is_stopped = False
+
     # gateways
 
     @precondition(lambda self: self.network.connecting is not None)

@@ -78,7 +78,7 @@ class Attachment:
         open_envelope: the call of ``ws_open``, once sent.
         is_polling: direct: whether the open was answered, so that polls make sense.
         attached_at: when it was verified.
-        idle: how many frames that bring nothing are still borne.
+        idle: how many certificates that bring nothing are still borne.
     """
 
     serial: int

@@ -388,12 +388,12 @@ class ClientSession:
         elif isinstance(frame, DrainFrame):
             self._attacher.drains(frame.seconds)
         elif isinstance(frame, HeadFrame) and self._core.is_secure and socket.phase is Phase.ATTACHED:
-            socket.idle.take(self._core.now)
+            socket.idle.take(self._core.now, frame.cert)
             self._auditor.relayed(frame)
 
     def _messages(self, socket: Attachment, messages: Sequence[KeyedContent], cert: bytes, tree: bytes) -> None:
         before = socket.phase, self._core.inbound.next_seq
-        socket.idle.take(self._core.now)
+        socket.idle.take(self._core.now, cert)
         self._receiver.messages(socket, messages, cert, tree)
         if (socket.phase, self._core.inbound.next_seq) != before:
             socket.idle.give_back()

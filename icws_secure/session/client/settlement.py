@@ -111,6 +111,7 @@ class Settlement:
         entry.not_before = look_again_at
         entry.was_accepted = True
         entry.rejection = None
+        entry.unproven_since = None
 
     def head(self, head: SessionHead, not_before_ns: int) -> None:
         """Take progress and trapped numbers from a certified head, whose state is at least as new as ``not_before_ns``.
