@@ -16,7 +16,7 @@ from .config import GatewayConfig
 from .rates import TokenBucket
 from .refusal import ClientRefused
 
-__all__ = ["AddressBudget", "Admission", "FrameBudget", "client_address", "is_trusted"]
+__all__ = ["AddressBudget", "Admission", "FrameBudget", "HeldBytes", "client_address", "is_trusted"]
 
 _SWEEP_EVERY: Final = 1_024  # admissions between two sweeps of the table
 _MAX_HOPS: Final = 16  # entries of X-Forwarded-For that are looked at
@@ -68,13 +68,25 @@ def _group(address: IPv4Address | IPv6Address) -> str:
     return str(address)
 
 
+class HeldBytes:
+    """Bytes of all clients' frames that were received and are not done with: unread, or in a call."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+
 class AddressBudget:
     """What one address has under way and may still send."""
 
-    __slots__ = ("bytes", "connections", "frames", "name", "opens")
+    __slots__ = ("bytes", "config", "connections", "frames", "held", "name", "opens", "pool")
 
-    def __init__(self, name: str, config: GatewayConfig, now: float) -> None:
+    def __init__(self, name: str, config: GatewayConfig, now: float, pool: HeldBytes | None = None) -> None:
         self.name = name
+        self.config = config
+        self.pool = pool if pool is not None else HeldBytes()
+        self.held = 0
         self.connections = 0
         self.opens = TokenBucket(config.opens_per_second_per_address, config.open_burst_per_address, now)
         self.frames = TokenBucket(config.messages_per_second_per_address, config.message_burst_per_address, now)
@@ -82,6 +94,7 @@ class AddressBudget:
 
     def apply(self, config: GatewayConfig) -> None:
         """Takes over changed rates."""
+        self.config = config
         self.opens.change(config.opens_per_second_per_address, config.open_burst_per_address)
         self.frames.change(config.messages_per_second_per_address, config.message_burst_per_address)
         self.bytes.change(config.bytes_per_second_per_address, config.byte_burst_per_address)
@@ -94,10 +107,11 @@ class AddressBudget:
 class FrameBudget:
     """What one connection may send, within what its address may."""
 
-    __slots__ = ("_address", "_bytes", "_frames")
+    __slots__ = ("_address", "_bytes", "_frames", "_held")
 
     def __init__(self, address: AddressBudget, config: GatewayConfig, now: float) -> None:
         self._address = address
+        self._held = 0
         self._frames = TokenBucket(config.messages_per_second_per_client, config.message_burst_per_client, now)
         self._bytes = TokenBucket(config.bytes_per_second_per_client, config.byte_burst_per_client, now)
 
@@ -114,18 +128,46 @@ class FrameBudget:
             return "address_bytes"
         return None
 
+    def hold(self, size: int) -> str | None:
+        """Counts bytes that are kept from now on. Returns the name of the limit they would cross, or None."""
+        address = self._address
+        # [ICWS-GWY-018] what waits for a canister that hangs is memory, however slowly it came
+        if address.held + size > address.config.held_bytes_per_address:
+            return "address_held_bytes"
+        if address.pool.used + size > address.config.held_total_bytes:
+            return "held_total_bytes"
+        self._count(size)
+        return None
+
+    def release(self, size: int) -> None:
+        """Bytes are kept no longer. After :meth:`close` nothing is left to release."""
+        self._count(-min(size, self._held))
+
+    def close(self) -> None:
+        """The connection is gone, with all that was kept of it."""
+        self._count(-self._held)
+
+    def _count(self, size: int) -> None:
+        self._held += size
+        self._address.held += size
+        self._address.pool.used += size
+
 
 class Admission:
     """Counts connections and hands out budgets.
 
     Args:
         config: the limits.
+
+    Attributes:
+        held: bytes of frames that are kept.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._addresses: dict[str, AddressBudget] = {}
         self._connections = 0
+        self.held = HeldBytes()
         self._since_sweep = 0
 
     @property
@@ -152,7 +194,7 @@ class Admission:
         budget = self._addresses.get(address)
         if budget is None:
             self._make_room(now)
-            budget = self._addresses[address] = AddressBudget(address, config, now)
+            budget = self._addresses[address] = AddressBudget(address, config, now, self.held)
         # [ICWS-GWY-018]
         if budget.connections >= config.max_connections_per_address:
             raise ClientRefused(

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import Frame
+from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
@@ -55,6 +55,13 @@ class SocketHub:
         self.doors: set[TlsDoor] = set()
         self._descriptors = descriptors if descriptors is not None else Descriptors.divided(config)
         self._peers: Counter[str] = Counter()
+
+    def relieve(self) -> None:
+        """Closes whoever has most waiting, if more is waiting than may."""
+        # [ICWS-GWY-018]
+        if self.queues.used > self.config.queue_total_bytes and self.sockets:
+            why = ClientRefused(CloseCode.SLOW_CONSUMER, "too much is waiting to be read", limit="queue_total_bytes")
+            max(self.sockets, key=lambda socket: socket.waiting).refuse(why)
 
     def apply(self, config: GatewayConfig) -> None:
         """Takes over changed bounds."""
@@ -131,6 +138,7 @@ class ClientSocket(ServerConnection):
         self._outbox: Outbox | None = None
         self._refused = False
         self._cut_due = False
+        self._buffered = 0
         self._afterwards = _AFTERWARDS
         self._heard_at = self.loop.time()
         self._pinged_at: float | None = None
@@ -141,6 +149,11 @@ class ClientSocket(ServerConnection):
         return self.protocol.state is State.OPEN
 
     @property
+    def waiting(self) -> int:
+        """Bytes that wait to be read by the client, here and in the transport."""
+        return self._buffered + (self._outbox.size if self._outbox is not None else 0)
+
+    @property
     def heard_at(self) -> float:
         """When something last came from the client, by the loop's clock."""
         return self._heard_at
@@ -148,6 +161,11 @@ class ClientSocket(ServerConnection):
     def set_budget(self, budget: FrameBudget) -> None:
         """What the client may send from now on."""
         self._budget = budget
+
+    def release(self, size: int) -> None:
+        """A frame that was received is done with."""
+        if self._budget is not None:
+            self._budget.release(size)
 
     def post(self, frame: bytes) -> bool:
         """Sends a binary frame, or queues it. False if the client is gone or was closed for not reading."""
@@ -213,6 +231,7 @@ class ClientSocket(ServerConnection):
         self._hub.leave(self, self._peer)
         if self._outbox is not None:
             self._outbox.clear()
+        self._count_buffered(0)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -240,14 +259,27 @@ class ClientSocket(ServerConnection):
             self._hub.metrics.bytes_received.inc(size)
             # [ICWS-GWY-018]
             limit = self._budget.take(size, now)
+            if limit is None and cast(Frame, event).opcode in DATA_OPCODES:
+                limit = self._budget.hold(size)
             if limit is not None:
                 self.refuse(ClientRefused(CloseCode.RATE_LIMITED, "the client sends too much", limit=limit))
             if self._refused:
                 return
         super().process_event(event)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._count_buffered(self.transport.get_write_buffer_size())
+        # not from within the write that led here
+        self.loop.call_soon(self._hub.relieve)
+
+    def _count_buffered(self, size: int) -> None:
+        self._hub.queues.used += size - self._buffered
+        self._buffered = size
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._count_buffered(0)
         outbox = self._outbox
         while outbox and not self.paused and self.protocol.state is State.OPEN:
             frame = outbox.take()

@@ -59,6 +59,8 @@ RELOADABLE: Final = frozenset(
         "message_burst_per_address",
         "bytes_per_second_per_address",
         "byte_burst_per_address",
+        "held_bytes_per_address",
+        "held_total_bytes",
         "calls_in_flight",
         "calls_in_flight_per_canister",
         "calls_in_flight_per_client",
@@ -178,6 +180,11 @@ class GatewayConfig(BaseSettings):
     message_burst_per_address: Rate = Field(8_000, description="The same, at once.")
     bytes_per_second_per_address: Rate = Field(32 << 20, description="Bytes of one address's frames.")
     byte_burst_per_address: Rate = Field(64 << 20, description="The same, at once.")
+
+    held_bytes_per_address: Size = Field(
+        64 << 20, description="Bytes of one address's frames that wait to be read, or for the answers of their calls."
+    )
+    held_total_bytes: Size = Field(512 << 20, description="The same, of all clients.")
 
     # --- calls to the IC ---
     calls_in_flight: Count = Field(1_024, description="Relayed calls under way in total; more wait.")

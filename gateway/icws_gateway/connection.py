@@ -161,7 +161,7 @@ class ClientConnection:
         if self._session is not None:
             self._lane.enter(request_id)
             trace.note(canister=self._canister, profile=self._profile, attach=request.session.attach)
-            self._spawn(self._relay_open(request, request_id, trace))
+            self._spawn(self._until_done(self._relay_open(request, request_id, trace), len(frame)))
 
     async def _claim(self, session: OpenedSession) -> None:
         """Asks the other processes of this gateway, if there are any, before the client is registered here."""
@@ -230,6 +230,7 @@ class ClientConnection:
         # [ICWS-GWY-021]
         if call.request_id in self._lane:
             self._services.metrics.drops.labels("duplicate").inc()
+            self._socket.release(len(frame))
             return
         # [ICWS-GWY-009] one at a time in omnia/1, where the canister wants exactly the next number
         room = self._services.config.calls_in_flight_per_client if session.secure else 1
@@ -237,7 +238,14 @@ class ClientConnection:
             self._services.metrics.waits.labels("client_calls").inc()
         await self._lane.below(room)
         self._lane.enter(call.request_id)
-        self._spawn(self._relay_call(call))
+        self._spawn(self._until_done(self._relay_call(call), len(frame)))
+
+    async def _until_done(self, work: Coroutine[Any, Any, None], size: int) -> None:
+        """Relays what a frame of ``size`` bytes asked for; they are kept until then."""
+        try:
+            await work
+        finally:
+            self._socket.release(size)
 
     async def _relay_call(self, call: CheckedCall) -> None:
         traces = self._services.traces

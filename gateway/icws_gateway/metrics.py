@@ -45,6 +45,7 @@ class GatewayMetrics:
         self.messages_skipped = counter("messages_skipped_total", "Canister messages for clients that are not here.")
         self.drops = counter("drops_total", "What was dropped instead of relayed or forwarded.", "reason")
         self.queue_bytes = gauge("queue_bytes", "Bytes waiting for slow clients.")
+        self.held_bytes = gauge("held_bytes", "Bytes of clients' frames that wait to be read, or for their calls.")
         self.calls = counter("calls_total", "Relayed calls by outcome.", "outcome")
         self.calls_in_flight = gauge("calls_in_flight", "Relayed calls under way.")
         self.call_seconds = seconds("call", "From relaying a call to its answer.")

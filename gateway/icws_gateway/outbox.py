@@ -40,6 +40,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._frames)
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._bytes
+
     def put(self, frame: bytes) -> str | None:
         """Appends a frame. Returns the name of the bound that it would cross, and then keeps nothing of it."""
         config, size = self._budget.config, len(frame)

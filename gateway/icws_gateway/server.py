@@ -300,12 +300,13 @@ class Gateway:
             connection.refuse(why)
             return
         services.metrics.connections.inc()
+        budget = FrameBudget(address, services.config, now)
         task = asyncio.current_task()
         if task is not None:
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
         try:
-            connection.set_budget(FrameBudget(address, services.config, now))
+            connection.set_budget(budget)
             await ClientConnection(services, connection, address, modern=modern).run()
         except Exception as error:  # noqa: BLE001 - the last line of defence: one client's end, counted and logged
             # [ICWS-GWY-012]
@@ -314,6 +315,7 @@ class Gateway:
             connection.refuse(ClientRefused(CloseCode.INTERNAL, "internal error"))
         finally:
             services.metrics.connections.dec()
+            budget.close()
             services.admission.leave(address)
 
     def _address_of(self, connection: ClientSocket) -> str:
@@ -335,6 +337,7 @@ class Gateway:
         return self._status.html(self.principal.to_text(), state)
 
     def _own_figures(self) -> bytes:
+        self.metrics.held_bytes.set(self._services.admission.held.used)
         self.metrics.tasks.set(len(asyncio.all_tasks()))
         certificates = self._services.certificates
         if certificates is not None:

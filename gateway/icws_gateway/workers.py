@@ -32,6 +32,7 @@ DIVIDED: Final = (
     "polls_in_flight",
     "heads_in_flight",
     "queue_total_bytes",
+    "held_total_bytes",
 )
 """Settings of which each worker gets its share; all others hold for each worker."""
 

@@ -187,14 +187,14 @@ async def test_fragment_flood(ic, make_gateway, connect_peer, witness):
     await witness(gateway)
 
 
-async def test_huge_frame(ic, make_gateway, connect_peer, witness):
+async def test_huge_frame(ic, make_gateway, connect_peer, eventually, witness):
     gateway = await make_gateway(max_frame_bytes=100_000)
     peer = await connect_peer(gateway, ic.install())
     with contextlib.suppress(ConnectionClosed):
         await peer.socket.send(bytes(200_000))
     assert await peer.wait_closed() == CloseCode.TOO_BIG
     assert peer.close_reason.startswith("TooBig:")
-    assert metric(gateway, "limits_total", limit="frame_bytes") == 1
+    await eventually(lambda: metric(gateway, "limits_total", limit="frame_bytes") == 1)
     await witness(gateway)
 
 
@@ -234,6 +234,84 @@ async def test_client_that_does_not_read(ic, make_gateway, connect_peer, eventua
     await eventually(lambda: len(gateway._hub.sockets) == 1)
     assert gateway._hub.queues.used == 0
     assert other.closed is None
+    stalled.socket.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("setting", "limit"),
+    [("held_bytes_per_address", "address_held_bytes"), ("held_total_bytes", "held_total_bytes")],
+)
+async def test_calls_that_wait_for_a_canister_are_bounded_in_bytes(
+    ic, make_gateway, connect_peer, eventually, setting, limit
+):
+    gateway = await make_gateway(**{setting: 3_000_000})
+    stuck = [await connect_peer(gateway, ic.install(), modern=True) for _ in range(3)]
+    for peer in stuck:
+        await peer.open(attach=1)
+    await eventually(lambda: gateway._services.admission.held.used == 0)
+    held = asyncio.Event()
+
+    async def hang(seen):
+        if seen.method == "ws_message" and len(seen.body) > 100_000:
+            await held.wait()
+
+    ic.fault = hang
+    kept = gateway._services.admission.held
+    for number, peer in enumerate(stuck):
+        await peer.say(bytes(1_400_000))
+        if number < 2:
+            await eventually(lambda n=number: kept.used > 1_400_000 * (n + 1))
+    assert await stuck[2].wait_closed() == CloseCode.RATE_LIMITED
+    assert metric(gateway, "limits_total", limit=limit) == 1
+    assert 2_800_000 < kept.used < 3_000_000
+    # what is small goes on, and when the canister answers there is room again
+    await stuck[0].say(b"small")
+    await eventually(lambda: b"small" in stuck[0].contents)
+    held.set()
+    await eventually(lambda: kept.used == 0)
+    await stuck[2].stop()
+    await stuck[0].say(bytes(1_400_000))
+    await eventually(lambda: [len(content) for content in stuck[0].contents].count(1_400_000) == 2)
+    assert metric(gateway, "limits_total", limit=limit) == 1
+
+
+async def test_what_a_client_left_behind_is_not_held(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+
+    async def hang(seen):
+        if seen.method == "ws_message":
+            await asyncio.sleep(20)
+
+    ic.fault = hang
+    for number in range(3):
+        await peer.say(b"%d" % number)
+    await eventually(lambda: gateway._services.admission.held.used > 500)
+    peer.socket.transport.abort()
+    await gateway.stop()
+    assert gateway._services.admission.held.used == 0
+    assert sum(found.held for found in gateway._services.admission._addresses.values()) == 0
+
+
+async def test_bytes_in_the_transport_count_and_whoever_has_most_waiting_goes(
+    ic, make_gateway, connect_peer, eventually
+):
+    gateway = await make_gateway(queue_total_bytes=4 << 20)
+    canister = ic.install()
+    await ic.update(canister, "control", {"page": 2})
+    stalled = await connect_peer(gateway, canister, max_queue=1)
+    other = await connect_peer(gateway, canister)
+    await stalled.open()
+    await other.open()
+    stalled.socket.transport.pause_reading()
+    for number in range(16):
+        await ic.push(canister, (stalled.key, bytes(800_000)), (other.key, b"%d" % number + bytes(300_000)))
+    await eventually(lambda: metric(gateway, "limits_total", limit="queue_total_bytes") == 1, 60)
+    await eventually(lambda: len(other.contents) == 17, 60)
+    assert other.closed is None
+    await eventually(lambda: len(gateway._hub.sockets) == 1)
+    assert gateway._hub.queues.used == 0
     stalled.socket.transport.abort()
 
 

@@ -58,6 +58,12 @@ BOUNDS = {
     "message_burst_per_address": ("limits", "address_frames", "test_client_that_sends_too_much"),
     "bytes_per_second_per_address": ("limits", "address_bytes", "test_client_that_sends_too_much"),
     "byte_burst_per_address": ("limits", "address_bytes", "test_client_that_sends_too_much"),
+    "held_bytes_per_address": (
+        "limits",
+        "address_held_bytes",
+        "test_calls_that_wait_for_a_canister_are_bounded_in_bytes",
+    ),
+    "held_total_bytes": ("limits", "held_total_bytes", "test_calls_that_wait_for_a_canister_are_bounded_in_bytes"),
     "calls_in_flight": ("waits", "calls", "test_calls_in_total_wait_for_their_turn"),
     "calls_in_flight_per_canister": ("waits", "canister_calls", "test_hanging_canister_takes_no_calls_of_others"),
     "calls_in_flight_per_client": ("waits", "client_calls", "test_secure_calls_go_in_parallel_up_to_the_bound"),
