@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from icws_secure.errors import MisuseError, Reason
+from icws_secure.errors import DecodeError, MisuseError, Reason
 from icws_secure.session.client import GatewayTarget
 from icws_secure.wire.principal import Principal
 
@@ -29,7 +29,12 @@ def as_principal(value: object) -> Principal:
     if isinstance(value, Principal):
         return value
     if isinstance(value, str):
-        return Principal.from_text(value)
+        try:
+            return Principal.from_text(value)
+        except DecodeError as error:
+            raise DecodeError(
+                error.message, reason=error.reason, requirement=error.requirement, received=repr(value)[:80]
+            ) from error
     raw = getattr(value, "bytes", None)
     if isinstance(raw, bytes):
         return Principal(raw)

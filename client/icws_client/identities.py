@@ -9,11 +9,13 @@ The core has no randomness and reads no files, so what needs either is here. All
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from icws_secure.errors import MisuseError, Reason
+from icws_secure.errors import DecodeError, MisuseError, Reason
 from icws_secure.sign import (
     DelegatedIdentity,
     DelegationChain,
@@ -45,7 +47,8 @@ def load_pem(path: str | os.PathLike[str], password: bytes | None = None) -> Ide
         MisuseError: the file cannot be read, or is too large.
         DecodeError: it holds no key of a known kind, or the password does not open it.
     """
-    return identity_from_pem(_read(path), password)
+    with _naming(path):
+        return identity_from_pem(_read(path), password)
 
 
 def load_delegation(path: str | os.PathLike[str], inner: Identity) -> DelegatedIdentity:
@@ -59,7 +62,8 @@ def load_delegation(path: str | os.PathLike[str], inner: Identity) -> DelegatedI
         MisuseError: the file cannot be read, or the chain does not end at *inner*.
         DecodeError: it is not a delegation chain.
     """
-    return DelegationChain.from_json(_read(path)).with_key(inner)
+    with _naming(path):
+        return DelegationChain.from_json(_read(path)).with_key(inner)
 
 
 def load_ed25519_json(path: str | os.PathLike[str]) -> Ed25519Identity:
@@ -69,7 +73,8 @@ def load_ed25519_json(path: str | os.PathLike[str]) -> Ed25519Identity:
         MisuseError: the file cannot be read, or the two keys do not belong together.
         DecodeError: it is not such a key.
     """
-    return ed25519_identity_from_json(_read(path))
+    with _naming(path):
+        return ed25519_identity_from_json(_read(path))
 
 
 def as_identity(value: object) -> Identity:
@@ -90,12 +95,23 @@ def as_identity(value: object) -> Identity:
     return identity_from_icpy(value)
 
 
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors name the file that they are about."""
+    try:
+        yield
+    except (DecodeError, MisuseError) as error:
+        facts = {**error.facts, "file": Path(path).name}
+        raise type(error)(error.message, reason=error.reason, requirement=error.requirement, **facts) from error
+
+
 def _read(path: str | os.PathLike[str]) -> bytes:
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise MisuseError(f"cannot read {Path(path).name}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise MisuseError(f"cannot read the file: {words}", reason=Reason.INVALID_ARGUMENT) from error
     if len(data) > MAX_FILE_BYTES:
         raise MisuseError("this is no key file: it is too large", reason=Reason.TOO_LARGE, limit=MAX_FILE_BYTES)
     return data

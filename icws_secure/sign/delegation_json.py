@@ -135,7 +135,7 @@ def _load(text: str | bytes) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DecodeError("not JSON") from error
+        raise DecodeError("the text is not JSON") from error
 
 
 def _object(value: object, *, required: Set[str], optional: Set[str] = frozenset()) -> dict[str, object]:

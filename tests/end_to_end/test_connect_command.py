@@ -74,7 +74,7 @@ async def test_what_prevents_a_session_is_said_in_one_line(network: Any, tmp_pat
         (("--root-key", "fetch"), None),
         (("--root-key", str(tmp_path / "key")), "Error"),
         (("http://gateway",), "ws:// or wss://"),
-        (("--identity", str(tmp_path / "none")), "cannot read"),
+        (("--identity", str(tmp_path / "none")), "cannot read the file: No such file or directory, file none"),
         (("--gateway-principal", "aaaaa-aa"), "gateway_principal"),
     ]:
         code, _, err = await run(network, *arguments, "--wait", "0", "--open-timeout", "5")

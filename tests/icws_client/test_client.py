@@ -101,8 +101,9 @@ def test_principals_of_ic_py_are_taken_over() -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", CANISTER[:-1] + "x"])
 def test_a_canister_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError) as caught:
         connect(canister_id=text)
+    assert caught.value.facts["received"] == repr(text)[:80]
 
 
 async def test_an_address_of_the_ic_that_is_none_is_refused_when_it_is_used() -> None:

@@ -87,3 +87,13 @@ def test_files_that_hold_no_identity_are_refused(tmp_path: Path) -> None:
         load_delegation(path, generate())
     with pytest.raises(DecodeError):
         load_ed25519_json(path)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "chain.json"
+    path.write_text("no chain")
+    for read in (lambda: load_pem(path), lambda: load_delegation(path, generate()), lambda: load_ed25519_json(path)):
+        with pytest.raises((MisuseError, DecodeError), match=r"file chain\.json"):
+            read()
+    with pytest.raises(MisuseError, match="cannot read the file"):
+        load_pem("a name that no file can have\0")
