@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from icws_conformance.canisters import (
     certified,
+    handling,
     incoming,
     liveness,
     methods,
@@ -13,6 +14,8 @@ from icws_conformance.canisters import (
     payload,
     registration,
     resume,
+    revocation,
+    service,
 )
 from icws_conformance.canisters.stage import listed
 from icws_conformance.canisters.tested import CanisterUnderTest
@@ -20,7 +23,21 @@ from icws_conformance.case import Case
 
 __all__ = ["canister_cases"]
 
-_PARTS = (registration, opening, outgoing, incoming, liveness, certified, resume, methods, omnia, payload)
+_PARTS = (
+    registration,
+    revocation,
+    opening,
+    outgoing,
+    incoming,
+    handling,
+    service,
+    liveness,
+    certified,
+    resume,
+    methods,
+    omnia,
+    payload,
+)
 
 
 def canister_cases(tested: CanisterUnderTest | None) -> list[Case]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Final
 
 from icws_conformance.canisters import interface
 from icws_conformance.canisters.candid import encode, record, vec
 from icws_conformance.canisters.interface import MESSAGE, Told
 from icws_conformance.canisters.peer import Peer, identity
-from icws_conformance.canisters.stage import COMMAND, Stage, play
+from icws_conformance.canisters.stage import Stage, play
 from icws_conformance.case import Finding, Inconclusive, NotApplicable
 
 __all__: list[str] = []
@@ -260,70 +259,6 @@ async def _batches(stage: Stage) -> Finding:
 
 
 @play(
-    "send/trap",
-    "a handler traps, after it has sent something",
-    "CAN-032",
-    "the number is consumed, reported as trapped, and what the handler did is undone",
-    gain="One bad message blocks the session for ever.",
-)
-async def _trap(stage: Stage) -> Finding:
-    stage.need("trap")
-    peer = await stage.ready()
-    await stage.send(peer, b"one")
-    told = await peer.say(COMMAND + b"trap")
-    stage.check(told.ok, f"a message whose handler traps was answered with {told}")
-    await stage.executed(peer, told, 2)
-    await stage.send(peer, b"three")
-    found = [m.content for m in await peer.stream(2)]
-    stage.check(found == [b"one", b"three"], f"the echoes are {found}")
-    head = await peer.head()
-    stage.check(head is not None and 2 in head.get("trapped", ()), "the certified head does not tell of the trap")
-    again = await peer.say(COMMAND + b"trap", seq=2)
-    stage.check(again.ok and again.status is not None, f"the message, sent again: {again}")
-    stage.check(again.status is not None and again.status.state in ("trapped", "duplicate"), f"again: {again.status}")
-    return Finding(f"consumed; sent again it is {again.status and again.status.state}")
-
-
-@play(
-    "send/trap-among-others",
-    "ten messages wait behind a gap, and the handler of one of them traps",
-    "CAN-034 CAN-032",
-    "the nine others are handled: each has an execution of its own",
-    gain="One bad message takes its neighbours with it.",
-)
-async def _trap_among(stage: Stage) -> Finding:
-    stage.need("trap")
-    peer = await stage.ready()
-    for seq in range(2, 11):
-        await stage.send(peer, COMMAND + b"trap" if seq == 6 else b"%d" % seq, seq=seq)
-    told = await peer.say(b"1", seq=1)
-    stage.ok(told, "the message that closes the gap")
-    await stage.executed(peer, told, 10)
-    found = [m.content for m in await peer.stream(9)]
-    stage.check(found == [b"%d" % seq for seq in range(1, 11) if seq != 6], f"the echoes are {found}")
-    head = await peer.head()
-    stage.check(head is not None and tuple(head.get("trapped", ())) == (6,), f"trapped: {head and head.get('trapped')}")
-    return Finding("nine echoes; 6 trapped")
-
-
-@play(
-    "send/trap-told",
-    "the application is told of a handler that trapped",
-    "CAN-032",
-    "once, and of nothing else",
-)
-async def _trap_told(stage: Stage) -> Finding:
-    stage.need("trap", "report")
-    peer = await stage.ready()
-    told = await peer.say(COMMAND + b"trap")
-    await stage.executed(peer, told, 1)
-    report = json.loads(await stage.obeyed(peer, "report"))
-    events = [event[0] for event in report["events"]]
-    stage.check(events == ["open", "error"], f"the application was told {events}")
-    return Finding("open, error")
-
-
-@play(
     "send/too-large",
     "content of one byte more than allowed, and of 1.9 MiB",
     "CAN-035",
@@ -374,79 +309,3 @@ async def _by_another(stage: Stage) -> Finding:
     )
     stage.check(not [m for m in [*await one.mine(), *await two.mine()] if m.seq > 0], "a forged message was handled")
     return Finding("six refused, none handled")
-
-
-@play(
-    "ack/beyond",
-    "a keep-alive acknowledges more than was sent",
-    "CAN-042",
-    "AckOutOfRange; nothing is deleted, and the number is not used up",
-    gain="An invented acknowledgement deletes messages that come later.",
-)
-async def _ack_beyond(stage: Stage) -> Finding:
-    peer = await stage.ready()
-    await stage.send(peer, b"one")
-    for through in (2, 1 << 63):
-        told = await peer.keep_alive(through, seq=2)
-        stage.refused(told, f"an acknowledgement of {through} after 1 was sent", "AckOutOfRange")
-    stage.ok(await peer.keep_alive(1, seq=2), "an acknowledgement of 1")
-    told = await peer.update(peer.key, "ws_open", peer.secure_arg(attach=2, resume_from=5))
-    stage.refused(told, "an open that resumes beyond what was sent", "AckOutOfRange", "ResumeGap")
-    return Finding("refused, and the honest one was taken")
-
-
-@play(
-    "ack/cumulative",
-    "messages are acknowledged up to 3, and then up to 1",
-    "CAN-042 CAN-060",
-    "the lower one has no effect",
-)
-async def _ack_cumulative(stage: Stage) -> Finding:
-    peer = await stage.ready()
-    for number in range(4):
-        await stage.send(peer, b"%d" % number)
-    await peer.stream(4)
-    for through, wanted in ((3, 3), (1, 3), (4, 4), (0, 4)):
-        told = await peer.keep_alive(through)
-        stage.ok(told, f"an acknowledgement of {through}")
-        head = await peer.head()
-        stage.check(
-            head is not None and (head["acked"], head["oldest_retained"]) == (wanted, wanted + 1),
-            f"after {through}: {head and head['acked']} acknowledged, {head and head['oldest_retained']} retained",
-        )
-    return Finding("3, 3, 4, 4")
-
-
-@play(
-    "send/service-junk",
-    "service messages that cannot be read, or that no client sends",
-    "CAN-031 CAN-072",
-    "InvalidServiceMessage; the session lives and the number is free",
-)
-async def _service_junk(stage: Stage) -> Finding:
-    peer = await stage.ready()
-    junk = [
-        b"",
-        b"DIDL",
-        b"hello",
-        interface.service("AckMessage", {"last_incoming_sequence_num": 0}),
-        interface.service("OpenMessage", {"client_key": peer.client_key}),
-    ]
-    for data in junk:
-        stage.refused(
-            await peer.say(data, seq=1, service=True), f"the service message {data[:20]!r}", "InvalidServiceMessage"
-        )
-    await stage.send(peer, b"one", seq=1)
-    stage.check(len(await peer.stream(1)) == 1, "the session is not alive")
-    return Finding(f"{len(junk)} refused")
-
-
-@play("send/skip", "a number is given up", "CAN-030", "SkipMessage takes its place, and the stream goes on")
-async def _skip(stage: Stage) -> Finding:
-    peer = await stage.ready()
-    await stage.send(peer, b"two", seq=2)
-    told = await stage.send(peer, interface.service("SkipMessage"), seq=1, service=True)
-    await stage.executed(peer, told, 2)
-    found = [m.content for m in await peer.stream(1)]
-    stage.check(found == [b"two"], f"the echoes are {found}")
-    return Finding("passed over")

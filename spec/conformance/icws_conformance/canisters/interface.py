@@ -12,6 +12,7 @@ from icws_conformance.canisters.ic import Answer
 from icws_conformance.case import Failed
 
 __all__ = [
+    "ARGUMENT_NAMES",
     "CLIENT_KEY",
     "CODES",
     "HEAD",
@@ -69,6 +70,11 @@ NAMES: Final = _words("""
     retained_bytes suites features created_at state last_seen heads
 """)
 """Names of fields and cases that answers may have."""
+
+ARGUMENT_NAMES: Final = _words("""
+    msg msgs nonce gateway_principal secure suite enc evict minimum_suite sessions target session all later padding
+""")
+"""Further names that arguments have."""
 
 PARAMETERS: Final = _words("""
     registration_id session_principal owner profile epoch expires_at ack_interval_ns keep_alive_timeout_ns

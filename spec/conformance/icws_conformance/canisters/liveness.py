@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Final
 
 from icws_conformance.canisters.candid import BLOB, encode, record
-from icws_conformance.canisters.peer import Message, Peer
+from icws_conformance.canisters.message import Message
+from icws_conformance.canisters.peer import Peer
 from icws_conformance.canisters.stage import Stage, play
 from icws_conformance.case import Finding
 from icws_conformance.wirelog import WireLog

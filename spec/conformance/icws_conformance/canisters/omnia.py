@@ -8,7 +8,8 @@ from typing import Any
 from icws_conformance.canisters import interface
 from icws_conformance.canisters.candid import BLOB, Case, Type, encode, opt, record
 from icws_conformance.canisters.interface import OMNIA_SERVICE
-from icws_conformance.canisters.peer import Message, Peer, identity
+from icws_conformance.canisters.message import Message
+from icws_conformance.canisters.peer import Peer, identity
 from icws_conformance.canisters.stage import Stage, play
 from icws_conformance.case import Finding
 from icws_secure.limits import NS_PER_S

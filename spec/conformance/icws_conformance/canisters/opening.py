@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from icws_conformance.canisters.candid import BLOB, encode, opt, record
 from icws_conformance.canisters.interface import open_arg
-from icws_conformance.canisters.peer import Message, Peer, identity
+from icws_conformance.canisters.message import Message
+from icws_conformance.canisters.peer import Peer, identity
 from icws_conformance.canisters.stage import Stage, play
 from icws_conformance.case import Finding
 from icws_secure.wire.principal import Principal

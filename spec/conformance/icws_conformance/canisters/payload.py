@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from icws_conformance.canisters import interface
 from icws_conformance.canisters.interface import Told
-from icws_conformance.canisters.peer import Message, Peer, identity
+from icws_conformance.canisters.message import Message
+from icws_conformance.canisters.peer import Peer, identity
 from icws_conformance.canisters.stage import Stage, play
 from icws_conformance.case import Finding, NotApplicable
 from icws_secure.errors import PayloadViolation

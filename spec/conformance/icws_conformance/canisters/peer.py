@@ -6,16 +6,15 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import cbor2
 
 from icws_conformance.canisters import interface
-from icws_conformance.canisters.candid import CandidError, Case, Type, decode
 from icws_conformance.canisters.certificate import CertificateFault, Tree, leb128, read_tree
 from icws_conformance.canisters.ic import Answer
-from icws_conformance.canisters.interface import HEAD, NAMES, PARAMETERS, Told
+from icws_conformance.canisters.interface import HEAD, PARAMETERS, Told
+from icws_conformance.canisters.message import Message, Poll
 from icws_conformance.canisters.render import rendered
 from icws_conformance.canisters.tested import CanisterUnderTest
 from icws_conformance.case import Failed, Inconclusive
@@ -24,7 +23,7 @@ from icws_secure.limits import NS_PER_S
 from icws_secure.sign.identity import Ed25519Identity, Identity
 from icws_secure.wire.principal import Principal
 
-__all__ = ["Message", "Peer", "Poll", "identity"]
+__all__ = ["Peer", "identity"]
 
 _MAX_POLLS: Final = 200
 _TRIES: Final = 40
@@ -35,76 +34,6 @@ _SELF_DESCRIBED: Final = bytes.fromhex("d9d9f7")
 def identity() -> Ed25519Identity:
     """A new one."""
     return Ed25519Identity(secrets.token_bytes(32))
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A polled message, verified: certificate, witness, leaf, form.
-
-    Attributes:
-        nonce: of the queue.
-        key: as it stands in the tree.
-        raw: its bytes, as certified; empty for a tombstone.
-        outer: the client key that came beside it.
-        fields: its CBOR; empty for a tombstone.
-        certified_ns: time of the certificate.
-    """
-
-    nonce: int
-    key: str
-    raw: bytes
-    outer: tuple[bytes, int]
-    fields: Mapping[str, Any]
-    certified_ns: int
-
-    @property
-    def is_tombstone(self) -> bool:
-        """Whether something stood here that was removed."""
-        return not self.raw
-
-    @property
-    def seq(self) -> int:
-        """Its sequence number; -1 for a tombstone."""
-        return int(self.fields.get("sequence_num", -1))
-
-    @property
-    def content(self) -> bytes:
-        """What it holds."""
-        return bytes(self.fields.get("content", b""))
-
-    @property
-    def service(self) -> Case | None:
-        """The service message that it is; None for others and for what cannot be read."""
-        if not self.fields.get("is_service_message"):
-            return None
-        try:
-            value = decode(self.content, NAMES)[0][0]
-        except (CandidError, IndexError):
-            return None
-        return value if isinstance(value, Case) else None
-
-    @property
-    def service_type(self) -> Type | None:
-        """The type that a service message was sent with."""
-        try:
-            return decode(self.content, NAMES)[1][0]
-        except (CandidError, IndexError):
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """What one poll gave.
-
-    Attributes:
-        messages: in the order in which they came.
-        end: whether the canister says that the queue ends here.
-        size: bytes of the answer.
-    """
-
-    messages: tuple[Message, ...]
-    end: bool
-    size: int
 
 
 class Peer:
@@ -137,7 +66,7 @@ class Peer:
 
     async def update(self, who: Identity, method: str, arg: bytes) -> Told:
         """Call an update method."""
-        self.log.note(f"{who.principal} calls {method}({rendered(arg)})")
+        self.log.note(f"{self._role(who)} calls {method}({rendered(arg)})")
         answer = await self.tested.ic.update(who, method, arg, self.log, canister=self.canister)
         if answer.arg is not None:
             self.log.note(f"{method} gives {rendered(answer.arg)}", source="canister")
@@ -148,7 +77,7 @@ class Peer:
         return self._told(interface.read(await self._asked(who, method, arg), method, update=False), method)
 
     async def _asked(self, who: Identity, method: str, arg: bytes) -> Answer:
-        self.log.note(f"{who.principal} asks {method}({rendered(arg)})")
+        self.log.note(f"{self._role(who)} asks {method}({rendered(arg)})")
         answer = await self.tested.ic.query(who, method, arg, self.log, canister=self.canister)
         if answer.arg is not None:
             self.log.note(f"{method} gives {rendered(answer.arg)}", source="canister")
@@ -419,6 +348,12 @@ class Peer:
     def outer(self) -> tuple[bytes, int]:
         """The session's client key, as messages carry it."""
         return self.key.principal.raw, self.client_nonce
+
+    def _role(self, who: Identity) -> str:
+        """Who calls, for the wire log."""
+        names = {"the owner": self.owner, "the session key": self.key, "the gateway": self.gateway}
+        found = [name for name, each in names.items() if each.principal == who.principal]
+        return f"{found[0] if found else 'somebody else'}, {who.principal},"
 
     def in_seconds(self, seconds: float) -> int:
         """A time from now on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from icws_conformance.canisters.candid import CandidError, Case, Type, decode
-from icws_conformance.canisters.interface import NAMES
+from icws_conformance.canisters.interface import ARGUMENT_NAMES, NAMES
 from icws_secure.errors import IcwsError
 from icws_secure.wire.principal import Principal
 
@@ -19,7 +19,7 @@ _LENGTH: Final = 900
 def rendered(data: bytes) -> str:
     """The values of a Candid document, shortened; what is none is told to be none."""
     try:
-        values, types = decode(data, NAMES)
+        values, types = decode(data, (*NAMES, *ARGUMENT_NAMES))
     except CandidError as error:
         return f"{len(data)} bytes that are no Candid: {error}"
     text = ", ".join(_value(value, kind) for value, kind in zip(values, types, strict=True))
