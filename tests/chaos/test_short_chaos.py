@@ -37,7 +37,8 @@ def test_nothing_is_lost_while_gateways_are_killed_stopped_and_restarted() -> No
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_a_run_that_is_ended_from_outside(number: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, str(RUN), "--seconds", "60", "--clients", "3", "--seed", "1"],
+        # of a run as long as this, the first gateway is left alone for three seconds: all processes can be counted
+        [sys.executable, str(RUN), "--seconds", "600", "--clients", "3", "--seed", "1"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},

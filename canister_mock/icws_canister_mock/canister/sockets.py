@@ -127,6 +127,15 @@ class WebSockets:
         outcome = self._sessions.disconnect(_key(recipient), self._canister.ic.time_ns)
         self._changed(outcome.events)
 
+    def begin_epoch(self) -> None:
+        """Forget all sessions and begin another epoch, after the canister was put back to a snapshot.
+
+        No code runs when a snapshot is loaded, so its operator must call a method of the canister that does this.
+        Clients end with ``EpochChanged`` rather than with the state of an earlier time; handlers are not told.
+        """
+        self._sessions.begin_epoch(self._canister.ic.time_ns)
+        self._changed()
+
     def certify(self, label: bytes, subtree: Subtree | None) -> None:
         """Certify something of the canister's own under a label of the root; only the kit sets certified data.
 

@@ -304,6 +304,35 @@ class CanisterSessions:
         draft.seed = hmac.digest(draft.seed, b"reseed" + entropy, hashlib.sha256)
         self.state = draft.commit()
 
+    def begin_epoch(self, now: int) -> None:
+        """Forget all sessions and begin another epoch; what the application certifies, and what is refused, stays.
+
+        For a canister that was put back to a snapshot, of which no code of its own learns: clients would find the state
+        of an earlier time. Their sessions end as ``EpochChanged``, and no key of a queue is used twice.
+        """
+        old = self.state
+        clock = max(now, old.clock_ns)
+        state = CanisterState(
+            # [ICWS-CAN-065]
+            epoch_ns=max(clock, old.epoch_ns + 1),
+            clock_ns=clock,
+            seed=hmac.digest(old.seed, b"epoch" + clock.to_bytes(8, "big"), hashlib.sha256),
+            # [ICWS-CAN-022]
+            nonce_floor=max([old.nonce_floor, *(queue.end for queue in old.queues.values())]),
+            application=old.application,
+            suite_keys=old.suite_keys,
+        )
+        draft = Draft(state, self.config, now)
+        # [ICWS-CAN-005] what was revoked, and what has ended here, is not registered again by a call that was withheld
+        for pair, until in old.refused.items():
+            draft.refuse_pair(pair, until)
+        for session in old.sessions.values():
+            if session.secure:
+                draft.refuse_pair((session.owner, session.principal))
+        for owner, floor in old.floors.items():
+            draft.put_floor(owner, floor)
+        self.state = draft.commit()
+
     def set_suite_keys(self, keys: object) -> None:
         """Keep the payload provider's own state, an immutable value."""
         draft = self._draft(0)

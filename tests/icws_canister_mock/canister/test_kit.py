@@ -75,6 +75,11 @@ class Diary(WebSocketCanister):
         self.ws.send(client, b"sorry")
 
     @update()
+    def forget(self, arg: bytes) -> bytes:
+        self.ws.begin_epoch()
+        return b""
+
+    @update()
     def shout(self, arg: bytes) -> bytes:
         """An ordinary method that uses the sockets."""
         self.ws.broadcast(arg)
@@ -433,3 +438,7 @@ def test_a_canister_put_back_to_a_snapshot_shows_an_older_head(stage: Any, alice
     assert alice.head.next_in == 3
     stage.replica.load_snapshot(stage.id, snapshot)
     assert alice.head == before
+    epoch = stage.canister.ws.epoch
+    assert stage.call(alice.owner, "forget", b"") == b""
+    assert stage.canister.ws.epoch > epoch
+    assert stage.canister.ws.clients == ()

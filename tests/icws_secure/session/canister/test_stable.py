@@ -152,3 +152,35 @@ def test_a_rolled_back_state_is_as_it_was(world: Any, alice: Any, code_of: Any) 
     assert len(alice.received()) == 1
     assert world.message(alice.principal, 1).refusal is None
     assert code_of(world.message(alice.principal, 1, b"other")) is RefusalCode.SEQUENCE_CONFLICT
+
+
+@pytest.mark.req("ICWS-CAN-065", "ICWS-CAN-022", "ICWS-CAN-005")
+def test_after_a_snapshot_a_new_epoch_forgets_sessions_and_uses_no_key_twice(
+    world: Any, alice: Any, make_alice: Any, make_user: Any, code_of: Any
+) -> None:
+    world.sessions.set_application(b"app", b"value")
+    carol = make_alice(world, "carol")
+    owner = world.sessions.find(carol.key).owner
+    assert world.revoke(owner, carol.principal) == 1
+    world.send(alice.key, b"x")
+    snapshot = world.sessions.state
+    for _ in range(10):
+        world.send(alice.key, b"x")
+    keys = {output.key for output in world.poll_all(alice.gateway)}
+    world.sleep(1)
+    world.sessions.state = snapshot
+    world.sessions.begin_epoch(world.now)
+    assert world.sessions.state.epoch_ns > snapshot.epoch_ns
+    assert world.head(alice.principal) is None
+    assert world.sessions.clients() == ()
+    assert world.sessions.application_witness([(b"app",)])
+    assert code_of(world.register(owner, carol.principal)) is RefusalCode.RECENTLY_REVOKED
+    again = make_alice(world, "dave")
+    for _ in range(10):
+        world.send(again.key, b"y")
+    assert not keys & {output.key for output in world.poll_all(alice.gateway)}
+    first = world.sessions.state.epoch_ns
+    world.sessions.begin_epoch(world.now)
+    assert world.sessions.state.epoch_ns > first
+    world.tick(400)  # what is refused is forgotten in time
+    assert not world.sessions.state.refused
