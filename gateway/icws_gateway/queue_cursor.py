@@ -220,9 +220,9 @@ class QueueCursor(Generic[_Reply, _Entry]):
         self._since_shrunk += 1
         if self._since_shrunk >= self._window:
             self._since_shrunk = 0
-            self._window = self._slow_start_below = max(1.0, self._window * _NARROWER)
+            self._window = self._slow_start_below = self._window * _NARROWER
             if self._window < 2.0:
-                self._full_replies = 0
+                self._forget_window()  # whatever comes next is another queue
 
     def _forget_window(self) -> None:
         self._window, self._slow_start_below, self._full_replies = 1.0, float(self._most_ahead), 0
