@@ -11,7 +11,7 @@ from icws_secure.errors import DecodeError, IcwsError, MisuseError, Reason
 from icws_secure.sign import DelegationChain, Ed25519Identity, ed25519_identity_from_json, sign_delegation
 from icws_secure.verify import verify_delegations
 from icws_secure.wire.envelope import Delegation
-from icws_secure.wire.principal import Principal
+from icws_secure.wire.principal import MANAGEMENT, Principal
 
 NOW = 1_795_000_000_000_000_000
 CANISTER = Principal(bytes.fromhex("00000000003002100101"))
@@ -23,7 +23,11 @@ def chain(**fields: Any) -> DelegationChain:
     return DelegationChain(OWNER.public_key_der, (link,))
 
 
-@pytest.mark.parametrize("fields", [{}, {"targets": (CANISTER,)}, {"targets": ()}, {"permissions": "queries"}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"targets": (CANISTER,)}, {"targets": ()}, {"targets": (MANAGEMENT, CANISTER)}, {"permissions": "queries"}],
+    ids=str,
+)
 def test_round_trip_keeps_every_signed_field(fields: dict[str, Any]) -> None:
     stored = chain(**fields)
     assert DelegationChain.from_json(stored.to_json()) == stored
