@@ -53,6 +53,8 @@ class ScriptedGateway:
         self.delivers = True
         self.greets = True
         self.connections = 0
+        self._ended = 0
+        self._hung_up = 0
         self._peer: ServerConnection | None = None
         self._server: Server | None = None
 
@@ -75,12 +77,13 @@ class ScriptedGateway:
 
     @property
     def was_left(self) -> bool:
-        """Whether there was a client, and there is none."""
-        return self.connections > 0 and self._peer is None
+        """Whether a client has ended a connection."""
+        return self._ended > self._hung_up
 
     async def hang_up(self, code: int = 1001, reason: str = "GoingAway") -> None:
         """Close the client's connection."""
         if self._peer is not None:
+            self._hung_up += 1
             await self._peer.close(code, reason)
 
     async def deliver(self) -> None:
@@ -135,5 +138,6 @@ class ScriptedGateway:
         except ConnectionClosed:
             pass
         finally:
+            self._ended += 1
             if self._peer is peer:
                 self._peer = None
