@@ -72,7 +72,7 @@ class Talker:
             canister_id=canister,
             ic_url=self._options["ic_url"],
             root_key=bytes.fromhex(self._options["root_key"]),
-            open_timeout=60.0,
+            open_timeout=300.0,
             close_timeout=CLOSING_SECONDS,
             on_event=self._note,
             config=_impatient(canister),

@@ -85,7 +85,7 @@ class Child:
         try:
             line = await asyncio.wait_for(self.process.stdout.readline(), seconds)
         except TimeoutError:
-            raise RuntimeError(f"{self.name} said nothing for {seconds:.0f} s") from None
+            raise RuntimeError(f"{self.name} said nothing for {seconds:.0f} s:\n{self.tail()}") from None
         if not line:
             raise RuntimeError(f"{self.name} has ended:\n{self.tail()}")
         return line

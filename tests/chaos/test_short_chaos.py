@@ -18,13 +18,14 @@ pytestmark = pytest.mark.alone
 RUN = Path(__file__).with_name("run.py")
 
 
+@pytest.mark.timeout(1_800)  # a minute is usual; more on a machine that is busy with other things
 @pytest.mark.req("ICWS-CLT-070")
 def test_nothing_is_lost_while_gateways_are_killed_stopped_and_restarted() -> None:
     run = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, str(RUN), "--seconds", "20", "--clients", "12", "--seed", "4"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1_700,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
