@@ -9,6 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from icws_conformance.cli import app
+from icws_conformance.verdict import ExitCode
+
 VECTORS = Path(__file__).resolve().parents[2] / "spec/vectors"
 
 #: Rules that no vector can show alone, and why not: (module, condition).
@@ -98,3 +103,16 @@ def test_rule_is_not_shown_by_vectors_that_do_not_meet_it(tmp_path: Path) -> Non
             rule for rule in run(tmp_path / f"{name}.json") if rule["condition"] == "length > MAX_TREE_LABEL_BYTES"
         )
         assert bool(found["shown_by"]) is shown
+
+
+def test_command_tells_what_is_not_shown(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["rules", str(VECTORS / "clocks.json")])
+    assert done.exit_code == 0, done.output
+    assert "1 of " in done.output
+    assert "rules are shown by a vector" in done.output
+    assert "verify/registration.py" in CliRunner().invoke(app, ["rules", "-v", str(VECTORS / "clocks.json")]).output
+    (tmp_path / "none.json").write_text("[]")
+    for command in (["rules", str(tmp_path / "none.json")], ["mutants", "--vectors", str(tmp_path)]):
+        refused = CliRunner().invoke(app, command)
+        assert refused.exit_code == ExitCode.MISUSE
+        assert "this is no file of vectors" in refused.output

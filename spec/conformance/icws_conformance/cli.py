@@ -31,6 +31,7 @@ from icws_conformance.gateways.under_test import BOUNDS, FEATURES, GatewayUnderT
 from icws_conformance.mutants import mutants as all_mutants
 from icws_conformance.mutants.hunt import Catch, faults, hunt
 from icws_conformance.mutants.matrix import published, update
+from icws_conformance.mutants.rules import rules_of
 from icws_conformance.reports import html_page, read_run, write_reports
 from icws_conformance.reports.terminal import Terminal
 from icws_conformance.requirements import requirements
@@ -295,7 +296,12 @@ def mutants(
         console.print(f"{catch.state:9} {catch.seconds:5.1f} s  {catch.mutant}  {told}", markup=False)
 
     hunted = [entry.name for entry in chosen]
-    caught = asyncio.run(hunt(hunted, show, known=published(), more=more or (), jobs=jobs))
+    try:
+        for path in more or ():
+            read_vectors(path)
+        caught = asyncio.run(hunt(hunted, show, known=published(), more=more or (), jobs=jobs))
+    except (IcwsError, OSError) as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
     counted = Counter(catch.state for catch in caught)
     console.print(", ".join(f"{count} {state}" for state, count in sorted(counted.items())))
     if matrix is not None:
@@ -305,6 +311,27 @@ def mutants(
         console.print(fault, markup=False)
     if missing:
         raise typer.Exit(ExitCode.FAILS)
+
+
+@app.command()
+def rules(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of vectors. Default: the published ones.")] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Switch each refusal of this library's decoders and verifiers off, and see which vector notices."""
+    paths = files or sorted(data_path("vectors").glob("*.json"))
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        for path in paths:
+            read_vectors(path)
+    except IcwsError as error:
+        _stop(f"icws conformance: {error}", ExitCode.MISUSE)
+    found = rules_of(paths)
+    for rule in found:
+        if verbose or not rule.shown_by:
+            told = rule.shown_by or (f"met by {rule.met}, and another stands behind" if rule.met else "not met")
+            console.print(f"{rule.path}:{rule.line}  {told}  {rule.condition}", markup=False)
+    console.print(f"{sum(bool(rule.shown_by) for rule in found)} of {len(found)} rules are shown by a vector")
 
 
 @app.command("report")

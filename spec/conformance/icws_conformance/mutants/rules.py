@@ -17,6 +17,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-__all__ = ["PARTS", "Rule", "play_rules"]
+__all__ = ["PARTS", "Rule", "play_rules", "rules_of"]
 
 #: The library's decoders and verifiers.
 PARTS: Final = tuple(f"icws_secure.{part}" for part in ("bls", "payload", "verify", "vetkd", "wire"))
@@ -156,6 +157,13 @@ def play_rules(paths: Sequence[Path]) -> Iterator[Rule]:
         shown = next((vector.name for vector, before in met if _answer(library, vector, switches) != before), "")
         yield Rule(place.path, place.line, place.condition, place.raises, len(met), shown)
     switches.off = None
+
+
+def rules_of(paths: Sequence[Path]) -> list[Rule]:
+    """What :func:`play_rules` gives, from a process of its own."""
+    command = [sys.executable, "-m", "icws_conformance.mutants.rules", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this module
+    return [Rule(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def _answer(library: Any, vector: Any, switches: _Switches) -> object:
