@@ -7,14 +7,15 @@ import json
 from typing import Final
 
 from icws_conformance.canisters.opening import attach_messages
-from icws_conformance.canisters.peer import identity
+from icws_conformance.canisters.peer import Peer, identity
 from icws_conformance.canisters.stage import COMMAND, Stage, play
-from icws_conformance.case import Finding, NotApplicable
+from icws_conformance.case import Finding, Inconclusive, NotApplicable
 from icws_secure.limits import NS_PER_S
 
 __all__: list[str] = []
 
 _SIX_MIN_S: Final = 360
+_MANY: Final = 3_000
 
 
 @play(
@@ -115,23 +116,52 @@ async def _zero(stage: Stage) -> Finding:
 )
 async def _bound(stage: Stage) -> Finding:
     stage.need("burst", "report")
-    canister = await stage.tested.installed(retained_messages=10)
-    peer = await stage.ready(canister)
-    stage.check(peer.parameters["retained_messages"] == 10, "the bound is not that of the settings")
-    told = await stage.send(peer, COMMAND + b"burst 14 10")
+    small = "settings" in stage.tested.features
+    peer = await stage.ready(await stage.tested.installed(retained_messages=10) if small else None)
+    bound = int(peer.parameters["retained_messages"])
+    stage.check(not small or bound == 10, "the bound is not that of the settings")
+    if bound > _MANY:
+        raise Inconclusive(f"{bound} messages may be retained; the suite sends no more than {_MANY}")
+    kept = await _beyond(stage, peer, bound + 4, 10)
+    stage.check(kept <= bound, f"{kept} messages are retained, with a bound of {bound}")
+    return Finding(f"{kept} of {bound + 4} were sent, and then the send failed")
+
+
+@play(
+    "retention/bytes",
+    "the application sends more bytes than may be retained",
+    "CAN-062 CAN-027",
+    "as with more messages than may be retained",
+    gain="One client that acknowledges nothing fills the canister's memory.",
+)
+async def _bytes(stage: Stage) -> Finding:
+    stage.need("burst", "report")
+    peer = await stage.ready()
+    bound, largest = int(peer.parameters["retained_bytes"]), int(peer.parameters["max_content_bytes"])
+    size = largest // 2
+    count = bound // size + 2
+    if count > 64:
+        raise Inconclusive(f"{bound} bytes may be retained; the suite sends no more than 64 messages of {size}")
+    kept = await _beyond(stage, peer, count, size)
+    stage.check(kept * size <= bound, f"{kept} messages of {size} bytes are retained, with a bound of {bound}")
+    return Finding(f"{kept} of {count} messages of {size} bytes were sent, and then the send failed")
+
+
+async def _beyond(stage: Stage, peer: Peer, count: int, size: int) -> int:
+    """Have the application send more than may be retained; gives how many messages it could send."""
+    told = await stage.send(peer, COMMAND + b"burst %d %d" % (count, size))
     await stage.executed(peer, told, 1)
     found = await peer.queue()
     stage.in_order([m for m in found if m.seq > 0])
-    plain = [m for m in found if m.seq > 0 and m.service is None]
-    stage.check(0 < len(plain) <= 10, f"{len(plain)} messages are retained, with a bound of 10")
+    plain = [m.content.rstrip(b".") for m in found if m.seq > 0 and m.service is None]
+    stage.check(plain, "nothing was sent")
+    stage.check(plain == [b"%d" % number for number in range(len(plain))], "messages are missing")
     head = await peer.head()
     stage.check(head is not None and head["oldest_retained"] == 1, "messages were dropped")
-    stage.check([m.content[:1] for m in plain] == [b"%d" % n for n in range(len(plain))], "messages are missing")
-    last = int(head["next_out"]) - 1 if head else 0
-    stage.ok(await peer.keep_alive(last), "an acknowledgement")
+    stage.ok(await peer.keep_alive(int((head or {})["next_out"]) - 1), "an acknowledgement")
     report = json.loads(await stage.obeyed(peer, "report"))
     stage.check(report["failures"], "the application was told of no failure")
-    return Finding(f"{len(plain)} were sent; then {report['failures'][0].split()[-1]}")
+    return len(plain)
 
 
 @play(

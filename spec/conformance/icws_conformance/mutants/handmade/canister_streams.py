@@ -310,6 +310,13 @@ STREAMS: Final[tuple[Mutant, ...]] = (
         ),
     ),
     handmade(
+        "ICWS-CAN-062",
+        "bytes-without-bound",
+        "Retains as many bytes for a client as there are.",
+        "canister:retention/bytes",
+        _in("outbound", "or size > config.retained_bytes\n", "or False\n"),
+    ),
+    handmade(
         "ICWS-CAN-073",
         "new-cases-for-old-peers",
         "Sends service messages with all cases to clients of omnia/1.",
