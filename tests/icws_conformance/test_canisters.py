@@ -46,14 +46,15 @@ def verdicts(run: Run) -> dict[str, Verdict]:
 
 
 @asynccontextmanager
-async def plain(**settings: Any) -> AsyncIterator[CanisterUnderTest]:
-    """A canister on a replica that no driver runs."""
+async def plain(*withdrawn: str, **settings: Any) -> AsyncIterator[CanisterUnderTest]:
+    """A canister on a replica that no driver runs, without some of its endpoints."""
     replica = Replica()
     canister = replica.install(Echo.configured(**settings)())
     async with (
         serve_replica(replica) as server,
         connected(server.url, str(canister), replica.root_key_der) as tested,
     ):
+        server.withdrawn |= set(withdrawn)
         await detect(tested)
         yield tested
 
@@ -93,6 +94,13 @@ async def test_profiles_are_taken_from_the_canister_itself(profile: str, applies
         found = await run_of(tested, "omnia/open", "open/attach-message", "omnia/no-secure-effects")
     assert {name for name, verdict in found.items() if verdict is Verdict.PASS} == {applies}
     assert set(found.values()) == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+
+
+@pytest.mark.parametrize("withdrawn", [("v4/call",), ("v4/call", "v3/call", "v3/query", "v3/read_state")])
+async def test_replicas_of_any_age_will_do(withdrawn: tuple[str, ...]) -> None:
+    async with plain(*withdrawn) as tested:
+        found = await run_of(tested, "open/attach-message", "register/by-nobody")
+    assert set(found.values()) == {Verdict.PASS}
 
 
 async def test_a_root_key_of_another_ic_shows_at_once() -> None:

@@ -66,13 +66,16 @@ class Tree:
             return None
         raise CertificateFault(f"the tree does not show a leaf at {_text(path)}")
 
-    def labels(self, *path: bytes) -> list[bytes]:
-        """The labels below a path, as far as they are shown; none where there is nothing."""
+    def labels(self, *path: bytes) -> list[bytes] | None:
+        """The labels below a path, as far as they are shown; None where nothing is shown at the path."""
         node = self._node
         for label in path:
-            found = _child(node, label)
+            try:
+                found = _child(node, label)
+            except CertificateFault:
+                return None
             if found is None:
-                return []
+                return None
             node = found
         return [bytes(part[1]) for part in _flat(node) if part[0] == _LABELED]
 
@@ -170,7 +173,7 @@ def _delegated_key(delegation: Any, canister: bytes, root_key_der: bytes) -> byt
     tree = Tree(inner.get("tree"))
     _check_signature(root_key_der, tree.digest, inner.get("signature"))
     shards = tree.labels(b"canister_ranges", subnet)
-    if shards:
+    if shards is not None:
         below = [shard for shard in shards if shard <= canister]
         listed = tree.find(b"canister_ranges", subnet, below[-1]) if below else None
     else:
