@@ -88,6 +88,12 @@ async def _service(stage: Stage, gateway: ScriptedGateway, *, make: Callable[[St
     await gateway.show(_entry(stage, content))
 
 
+def _open_message(stage: Stage) -> ServiceMessage:
+    if stage.canister.key is None:
+        raise Failed("the client has not opened")
+    return OpenMessage(stage.canister.key)
+
+
 async def _unknown_service(stage: Stage, gateway: ScriptedGateway) -> None:
     """A service message that no version has: a variant with a case of another name."""
     unknown = Arguments(Variant({"MessageOfTomorrow": Null})).encode(("MessageOfTomorrow", None))
@@ -284,7 +290,7 @@ _REFUSED: Final[tuple[tuple[str, str, str, Play], ...]] = (
         "an open message of the older protocol comes in a session",
         _refused(
             "an open message has no place in it",
-            partial(_service, make=lambda stage: OpenMessage(stage.canister.key)),  # type: ignore[arg-type]
+            partial(_service, make=_open_message),
             "UnexpectedServiceMessage",
         ),
     ),

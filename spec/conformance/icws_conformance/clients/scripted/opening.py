@@ -111,9 +111,7 @@ async def _numbers_and_key(stage: Stage) -> Finding:
     for number in range(3):
         await stage.talk(b"message %d" % number)
         await gateway.hang_up()
-        opens = number + 2
-        await stage.until(lambda wanted=opens: len(stage.canister.opens) >= wanted, "the client did not open again")  # type: ignore[misc]
-        gateway = stage.attached()
+        gateway = await stage.opened(number + 2)
     numbers = [argument.secure.attach for argument, _ in stage.canister.opens if argument.secure is not None]
     if len({argument.client_nonce for argument, _ in stage.canister.opens}) != 1:
         raise Failed("the client key changed within the session")

@@ -21,14 +21,12 @@ __all__ = ["SCRIPTS"]
 
 _STRANGER: Final = Principal.self_authenticating(b"somebody else")
 _DELEGATION_MS: Final = 120_000
+_DAY_NS: Final = 86_400 * NS_PER_S
 
 
-def _certified(what: str, **changes: object) -> Play:
-    """The canister certifies parameters with these changes."""
-    return _changed(what, lambda found: replace(found, **changes))  # type: ignore[arg-type]
+def _certified(what: str, change: Callable[[Parameters], Parameters]) -> Play:
+    """The canister certifies other parameters than it would."""
 
-
-def _changed(what: str, change: Callable[[Parameters], Parameters]) -> Play:
     async def play(stage: Stage) -> Finding:
         stage.canister.on_parameters = change
         return await stage.refused(what)
@@ -80,10 +78,14 @@ async def _missing_method(stage: Stage) -> Finding:
 
 async def _rejected(stage: Stage, error_code: bytes, what: str) -> Finding:
     leaves = {"status": b"rejected", "reject_code": b"\x05", "reject_message": b"no", "error_code": error_code}
-    execute = stage.canister.execute
-    stage.canister.execute = lambda envelope: (  # type: ignore[method-assign]
-        leaves if getattr(envelope.content, "method_name", "") == "ws_register" else execute(envelope)
-    )
+
+    def answer(call: Call) -> Answer | None:
+        if call.method != "ws_register":
+            return None
+        certificate = stage.canister.receipt(call.envelope.content.request_id, leaves)
+        return stage.encoded({"status": "replied", "certificate": certificate})
+
+    stage.answers = answer
     return await stage.refused(what)
 
 
@@ -171,18 +173,19 @@ async def _only_the_session_signs(stage: Stage) -> Finding:
     return Finding("the owner signs the registration, the session key all else")
 
 
-_OUT_OF_RANGE: Final[tuple[tuple[str, str, Play], ...]] = tuple(
-    (name, what, _certified(what, **changes))
-    for name, what, changes in (
-        ("busy-interval", "acknowledgements are to come every second", {"ack_interval_ns": NS_PER_S}),
-        ("no-interval", "acknowledgements come once in ten years", {"ack_interval_ns": 3_650 * 86_400 * NS_PER_S}),
-        ("endless-resume-window", "detached sessions live for two days", {"resume_window_ns": 2 * 86_400 * NS_PER_S}),
-        ("no-window", "there is no window for messages", {"window_messages": 0}),
-        ("wide-window", "the window has 1,025 messages", {"window_messages": 1_025}),
-        ("expired-at-birth", "the session has expired before it began", {"expires_at_ns": NS_PER_S}),
-        ("anothers-session", "the answer is about another session key", {"session_principal": _STRANGER}),
-        ("anothers-owner", "the answer is about another owner", {"owner": _STRANGER}),
-    )
+_OUT_OF_RANGE: Final[tuple[tuple[str, str, Callable[[Parameters], Parameters]], ...]] = (
+    ("busy-interval", "acknowledgements are to come every second", lambda p: replace(p, ack_interval_ns=NS_PER_S)),
+    ("no-interval", "acknowledgements come once in ten years", lambda p: replace(p, ack_interval_ns=3_650 * _DAY_NS)),
+    (
+        "endless-resume-window",
+        "detached sessions live two days",
+        lambda p: replace(p, resume_window_ns=2 * _DAY_NS),
+    ),
+    ("no-window", "there is no window for messages", lambda p: replace(p, window_messages=0)),
+    ("wide-window", "the window has 1,025 messages", lambda p: replace(p, window_messages=1_025)),
+    ("expired-at-birth", "the session has expired before it began", lambda p: replace(p, expires_at_ns=NS_PER_S)),
+    ("anothers-session", "the answer is about another session key", lambda p: replace(p, session_principal=_STRANGER)),
+    ("anothers-owner", "the answer is about another owner", lambda p: replace(p, owner=_STRANGER)),
 )
 
 _ELSEWHERE: Final = (
@@ -285,10 +288,10 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "the canister certifies another profile",
         "CLT-005",
         "an error, never a fallback",
-        _certified("the canister certifies another profile", profile="omnia/1"),
+        _certified("the canister certifies another profile", lambda found: replace(found, profile="omnia/1")),
     ),
     *(
-        script(f"registering/{name}", f"the canister certifies: {what}", "CLT-007", "refused", play)
-        for name, what, play in _OUT_OF_RANGE
+        script(f"registering/{name}", f"the canister certifies: {what}", "CLT-007", "refused", _certified(what, change))
+        for name, what, change in _OUT_OF_RANGE
     ),
 )

@@ -78,6 +78,11 @@ async def _altered(stage: Stage, path: Path, key: str) -> Finding:
     return await stage.refused("the file was changed", state_file=str(path), state_key_hex=key)
 
 
+async def _cut_short(stage: Stage, path: Path, key: str) -> Finding:
+    _write(path, _read(path)[:16])
+    return await stage.refused("the file was cut", state_file=str(path), state_key_hex=key)
+
+
 async def _nothing_to_read(stage: Stage, path: Path, key: str) -> Finding:
     data, canister = _read(path), stage.canister
     if canister.registered is None or canister.parameters is None:
@@ -131,6 +136,13 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         _suspended(_another_key),
     ),
     script("saved/altered", "a byte of a saved session is changed", "CLT-074", "refused", _suspended(_altered)),
+    script(
+        "saved/cut-short",
+        "a saved session is cut after 16 bytes",
+        "CLT-074",
+        "refused, with an error",
+        _suspended(_cut_short),
+    ),
     script(
         "saved/nothing-to-read",
         "what stands in the file",

@@ -114,7 +114,11 @@ class Stage:
             "hurry": True,
             "limit_s": 10,
         }
-        return await self.client.ask("connect", **(fields | changes))
+        try:
+            return await self.client.ask("connect", **(fields | changes))
+        except TimeoutError:
+            self.log.note("no answer to connect", source="driver", blamed=True)
+            raise Failed("the client gave no answer at all to connect") from None
 
     async def connected(self, **changes: Any) -> ScriptedGateway:
         """Have the client connect, which must succeed; return the gateway that it is attached by."""
@@ -169,6 +173,11 @@ class Stage:
                 return False
             await asyncio.sleep(_STEP_S)
         return True
+
+    async def opened(self, times: int) -> ScriptedGateway:
+        """Wait until the client has opened so often; return the gateway that it did by."""
+        await self.until(lambda: len(self.canister.opens) >= times, "the client did not open again")
+        return self.attached()
 
     # judging
 
