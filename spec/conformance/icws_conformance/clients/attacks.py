@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -23,7 +23,7 @@ from icws_conformance.wirelog import WireLog
 from icws_secure.errors import Reason, TransportError
 from icws_secure.wire.principal import Principal
 
-__all__ = ["attack_cases"]
+__all__ = ["attack_case", "attack_cases"]
 
 #: The order in which a stage is chosen for an attack.
 _STAGES: Final = (Stage.FIRST, Stage.LATER, Stage.OPEN, Stage.IN_FLIGHT, Stage.RESUMED)
@@ -50,18 +50,20 @@ _SILENCE: Final = frozenset(
 
 def attack_cases(world: World, drivers: Drivers) -> list[Case]:
     """One case for each attack and profile."""
-    return [
-        Case(
-            id=f"{profile.value}/{entry.name}",
-            title=f"{entry.name.replace('-', ' ')} ({profile.value})",
-            requirements=tuple(sorted(entry.requirements, key=lambda name: not name.startswith("ICWS-CLT"))),
-            expected=entry.answer,
-            run=partial(_Play(world, drivers, entry, profile, stage).run),
-            limit_s=_LIMIT_S,
-            gain=entry.gain,
-        )
-        for entry, profile, stage in _plays()
-    ]
+    return [attack_case(world, drivers, entry, profile, stage) for entry, profile, stage in _plays()]
+
+
+def attack_case(world: World, drivers: Drivers, entry: AttackEntry, profile: Profile, stage: Stage) -> Case:
+    """The case of an attack on a client of a profile, from a stage on."""
+    return Case(
+        id=f"{profile.value}/{entry.name}",
+        title=f"{entry.name.replace('-', ' ')} ({profile.value})",
+        requirements=tuple(sorted(entry.requirements, key=lambda name: not name.startswith("ICWS-CLT"))),
+        expected=entry.answer,
+        run=partial(_Play(world, drivers, entry, profile, stage).run),
+        limit_s=_LIMIT_S,
+        gain=entry.gain,
+    )
 
 
 def _plays() -> Iterator[tuple[AttackEntry, Profile, Stage]]:
@@ -74,6 +76,21 @@ def _plays() -> Iterator[tuple[AttackEntry, Profile, Stage]]:
                 stages = [stage for stage in stages if stage is not Stage.RESUMED]
             if profile in entry.profiles and stages:
                 yield entry, profile, stages[0]
+
+
+def _tap(attack: Attack, log: WireLog) -> Callable[[str, bytes], None]:
+    """Writes down what passes the hostile gateway, and says of which frames the attack is the author."""
+    seen = attack.struck
+
+    def tap(source: str, data: bytes) -> None:
+        nonlocal seen
+        struck, seen = attack.struck > seen, attack.struck
+        if source == "client":
+            log.sent("client", "hostile gateway", "frame", data)
+        else:
+            log.sent("hostile gateway", "client", "frame, as the attack has it" if struck else "frame", data)
+
+    return tap
 
 
 @dataclass
@@ -123,12 +140,7 @@ class _Play:
                 other = _Scene(attack, await enter(self.drivers.lend(WireLog())))
                 await self._connect(other, [hostile.url])
                 await self._talk(other, _BEFORE + _AFTER)
-            hostile.tap = lambda source, data: log.sent(
-                source if source == "client" else "hostile gateway",
-                "hostile gateway" if source == "client" else "client",
-                "frame",
-                data,
-            )
+            hostile.tap = _tap(attack, log)
             scene = _Scene(attack, client)
             hostile.armed = at_once or (self.entry.victims > 1 and self.stage is Stage.OPEN)
             opened = await self._connect(scene, urls)

@@ -8,24 +8,21 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from icws_canister_mock.canister import Client, WebSocketCanister
 from icws_canister_mock.replica import Replica, ReplicaConfig, serve_replica
 from icws_canister_mock.replica.forge import ReplicaForge, forge_for
+from icws_conformance.hostile.wrapping import unwrapped
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
 from icws_secure.session.canister import SealedSuites
-from icws_secure.wire.leb128 import decode_unsigned
 from icws_secure.wire.principal import Principal
 
 __all__ = ["CLOSE", "Recorder", "World", "open_world"]
 
 #: The message after which the canister closes the session.
 CLOSE = b"close"
-
-_CANDID_BYTES: Final = b"DIDL\x01\x6d\x7b\x01\x00"  # one vector of bytes; its length and they follow
 
 
 class Recorder(WebSocketCanister):
@@ -37,19 +34,12 @@ class Recorder(WebSocketCanister):
 
     def on_message(self, client: Client, data: bytes) -> None:
         """Remember and echo; the word :data:`CLOSE` ends the session."""
-        content = _text_of(data)
+        content = unwrapped(data)
         self.heard.setdefault(client.key.client_principal, []).append(content)
         if content == CLOSE:
             self.ws.close(client)
         else:
             self.ws.send(client, data)
-
-
-def _text_of(data: bytes) -> bytes:
-    """Deployed clients wrap what the application sends in Candid, here a vector of bytes."""
-    if not data.startswith(_CANDID_BYTES):
-        return data
-    return data[decode_unsigned(data, len(_CANDID_BYTES))[1] :]
 
 
 @dataclass

@@ -42,8 +42,10 @@ _HURRY: Final = {
 #: What it obeys of the commands and fields that not every client can.
 _FEATURES: Final = (
     *("failover", "receipts", "reasons", "direct", "pinned", "reset", "hurry"),
-    *("hold", "saved", "delegated", "anonymous-owner", "send-timeout", "ttl", "payload", "clock"),
+    *("hold", "saved", "delegated", "anonymous-owner", "send-timeout", "ttl", "payload", "clock", "ack-interval"),
 )
+
+_ACK_GRACE_S: Final = 3
 
 
 _OUTCOMES: Final = {Reason.NOT_EXECUTED: "not executed", Reason.OUTCOME_UNKNOWN: "unknown"}
@@ -92,7 +94,8 @@ class _Driver:
 
     async def on_hello(self, asked: dict[str, Any]) -> dict[str, Any]:
         del asked
-        return {"name": "icws_client", "profiles": ["secure", "omnia"], "features": list(_FEATURES)}
+        told = {"name": "icws_client", "profiles": ["secure", "omnia"], "features": list(_FEATURES)}
+        return told | {"ack_grace_s": _ACK_GRACE_S}
 
     async def on_connect(self, asked: dict[str, Any]) -> dict[str, Any]:
         canister = Principal.from_text(asked["canister_id"])
@@ -100,6 +103,9 @@ class _Driver:
         for name in ("message_ttl", "open_ttl"):
             if f"{name}_ms" in asked:
                 settings[f"{name}_ns"] = asked[f"{name}_ms"] * NS_PER_MS
+        if "ack_interval_s" in asked:
+            settings["omnia_ack_interval_ns"] = asked["ack_interval_s"] * NS_PER_S
+            settings["ack_grace_ns"] = _ACK_GRACE_S * NS_PER_S
         timeout_ms, key = asked.get("send_timeout_ms"), asked.get("state_key_hex")
         self._connection = await connect(
             asked["gateways"] or None,

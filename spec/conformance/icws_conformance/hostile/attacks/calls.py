@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from icws_conformance.hostile.attack import Attack
 from icws_conformance.hostile.proxy import Wire
+from icws_conformance.hostile.wrapping import in_the_form_of
 from icws_secure.wire.envelope import CallContent
 from icws_secure.wire.frames import ClientFrame
 from icws_secure.wire.interface import decode_message_argument, encode_message_argument
@@ -30,7 +31,7 @@ class AlteredCall(Attack):
         if wire.calls > 1 and not self.struck and isinstance(content, CallContent):
             self.struck += 1
             message = decode_message_argument(content.arg)
-            argument = encode_message_argument(replace(message, content=b"forged"))
+            argument = encode_message_argument(replace(message, content=in_the_form_of(message.content, b"forged")))
             frame = ClientFrame(replace(frame.envelope, content=replace(content, arg=argument)))
             if wire.hostile.ic_url is not None:
                 self.answer = await wire.hostile.submit(frame.envelope)

@@ -10,6 +10,7 @@ from icws_conformance.hostile.attack import Attack
 from icws_conformance.hostile.forge import Forge, Subnet
 from icws_conformance.hostile.proxy import Wire
 from icws_conformance.hostile.target import CertifiedMessage, Target, split
+from icws_conformance.hostile.wrapping import in_the_form_of
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.frames import GatewayFrame
 from icws_secure.wire.hashtree import Fork, HashTree, Labeled, Leaf, digest, encode_tree
@@ -23,6 +24,7 @@ __all__ = [
     "ambiguous_witness",
     "certificate_of",
     "leaf_at_the_label",
+    "recertified",
     "renamed_key",
 ]
 
@@ -150,11 +152,24 @@ def certificate_of(
     return EachMessage(name, target, change)
 
 
+def recertified(key: str, content: bytes, forge: Forge, canister_id: Principal, subnet: Subnet) -> CertifiedMessage:
+    """A message in a well-made tree, certified now by ``subnet``."""
+    tree = _tree(key, content)
+    cert = forge.certificate(canister_id=canister_id, certified_data=digest(tree), time_ns=forge.now(), subnet=subnet)
+    return CertifiedMessage(key, content, cert, encode_tree(tree))
+
+
 def _forged(message: CertifiedMessage, timestamp_ns: int | None = None) -> bytes:
     """The message's place in the stream with another text."""
     decoded = decode_message(message.content)
     time_ns = decoded.timestamp_ns if timestamp_ns is None else timestamp_ns
-    return replace(decoded, content=b"forged", timestamp_ns=time_ns, is_service_message=False, salt=_SALT).encode()
+    return replace(
+        decoded,
+        content=in_the_form_of(decoded.content, b"forged"),
+        timestamp_ns=time_ns,
+        is_service_message=False,
+        salt=_SALT,
+    ).encode()
 
 
 def _leaf(content: bytes) -> Leaf:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from icws_conformance.hostile.boundary import Answer, Fetch
 from icws_conformance.hostile.forge import Forge, Subnet
+from icws_conformance.hostile.wrapping import in_the_form_of
 from icws_secure.errors import IcwsError
 from icws_secure.wire import cbor
 from icws_secure.wire.certificate import decode_certificate
@@ -187,4 +188,5 @@ def _is_applications(content: bytes) -> bool:
 def _forged(content: bytes) -> bytes:
     if not _is_applications(content):
         return content
-    return replace(decode_message(content), content=b"forged").encode()
+    message = decode_message(content)
+    return replace(message, content=in_the_form_of(message.content, b"forged")).encode()
