@@ -383,10 +383,14 @@ async def _nonsense(stage: Stage) -> Finding:
         lambda _: Answer(200, bytes(8 << 20)),
     ]
 
+    lies = False
+
     async def lie(path: str, envelope: Envelope | None, fetch: Fetch) -> Answer:
-        if envelope is not None and left and is_poll(path, envelope, peer.canister):
-            return left.pop()(envelope.content.request_id)
-        return await fetch()
+        nonlocal lies
+        if envelope is None or not left or not is_poll(path, envelope, peer.canister):
+            return await fetch()
+        lies = not lies  # the truth between, so that nobody has to wait longer and longer
+        return left.pop()(envelope.content.request_id) if lies else await fetch()
 
     stage.gateway.answer = lie
     await peer.say(b"hello")
