@@ -21,7 +21,13 @@ from icws_secure.wire.interface import (
 from icws_secure.wire.leb128 import encode_unsigned
 from icws_secure.wire.message import CanisterMessage
 from icws_secure.wire.principal import Principal
-from icws_secure.wire.service import AckMessage, encode_service_message
+from icws_secure.wire.service import (
+    AckMessage,
+    CloseMessage,
+    CloseReason,
+    SessionCloseReason,
+    encode_service_message,
+)
 
 __all__ = ["candid"]
 
@@ -209,6 +215,39 @@ def _messages(made: Maker) -> None:
         {"of": "message", "data_hex": salt.hex()},
         "Malformed",
     )
+    _details(made)
+
+
+def _details(made: Maker) -> None:
+    """Values that are of their Candid type, and none of the protocol's."""
+    close = encode_service_message(CloseMessage(CloseReason.KEEP_ALIVE_TIMEOUT, SessionCloseReason.REVOKED))
+    secure = SecureOpen(bytes(16), 1, 1, "none", None, None)
+    opened = encode_open_argument(OpenArgument(7, _GATEWAY, secure))
+    code = str(SessionCloseReason.REVOKED).encode()
+    for comment, of, data, reasons in (
+        (
+            "a close message with a code that there is not",
+            "service_message",
+            close.replace(code, b"x" * len(code)),
+            "Malformed",
+        ),
+        (
+            "a text that is no UTF-8, asked for",
+            "service_message",
+            close.replace(code, b"\xff" * len(code)),
+            "Malformed",
+        ),
+        ("a suite that is no UTF-8", "ws_open", opened.replace(b"\x04none", b"\x04no\xffe"), "Malformed"),
+        (
+            "a registration id of 15 bytes",
+            "ws_open",
+            opened.replace(b"\x10" + bytes(16), b"\x0f" + bytes(15)),
+            "Malformed",
+        ),
+        ("nothing behind the magic bytes", "ws_open", b"DIDL", "Malformed"),
+        ("a header that ends in its type table", "ws_open", opened[:12], "Malformed"),
+    ):
+        made.reject(comment, "LIB-021 LIB-024", reasons, {"of": of, "data_hex": data.hex()}, "Malformed")
 
 
 def _with(data: bytes, index: int, value: int) -> bytes:

@@ -124,6 +124,13 @@ def _room(made: Maker) -> None:
         plaintext,
         lambda **more: seal(3, key, nonce_key, kid, external, plaintext, **more),
     )
+    for comment, data in (
+        ("a list of two", cbor.encode([b"", {5: bytes(12)}])),
+        ("a map", cbor.encode({5: bytes(12)})),
+        ("a ciphertext that is text", cbor.encode([b"", {5: bytes(12)}, "text"])),
+    ):
+        given = here | {"content_hex": data.hex()}
+        made.reject(f"room: {comment}", "PAY-003 PAY-001", "Unsealed", given, "Container")
 
 
 def _containers(made: Maker, suite: str, here: dict[str, str], content: bytes, plaintext: bytes, seal: Any) -> None:
