@@ -235,7 +235,7 @@ def canister(
     expected: ExpectedOption = None,
     report: ReportOption = None,
     name: NameOption = None,
-    at_once: AtOnceOption = 6,
+    at_once: AtOnceOption = 16,
     listed: ListOption = False,
     verbose: VerboseOption = False,
 ) -> None:

@@ -172,7 +172,7 @@ def play(
     gain: str = "",
     profile: str = "secure",
     moves: bool = False,
-    limit_s: float = 60,
+    limit_s: float = 120,
 ) -> Callable[[Play], Play]:
     """Put a case on the list.
 
