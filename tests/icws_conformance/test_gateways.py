@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from icws_secure.errors import MisuseError, TransportError
 from icws_secure.wire.frames import Handshake
 from icws_secure.wire.principal import Principal
 
+ROOT = Path(__file__).resolve().parents[2]
 #: Some of each kind; ``make conformance`` runs all.
 SOME = (
     "opening/greets",
@@ -61,6 +63,23 @@ async def main():
         await asyncio.Event().wait()
 asyncio.run(main())
 """
+#: Findings of the threat model that are about gateways, and a case of each.
+FINDINGS = {
+    "A1": "attach/lower",
+    "A6": "polls/tombstone",
+    "A7": "polls/altered",
+    "B5": "opening/greets",
+    "B6": "attach/higher",
+    "C1": "receipts/pending",
+    "C6": "polls/certificate-of-another",
+    "E4": "delivery/big-messages",
+    "E5": "endpoints/old-gone",
+    "F2": "attach/heads",
+    "G1": "polls/lagging",
+    "G2": "polls/restarted",
+    "G4": "delivery/own-of-a-full-poll",
+    "G5": "attach/delegated-forged",
+}
 IDLE = "import sys, socket, time; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); time.sleep(600)"
 AT = ("{host}", "{port}", "{ic_url}")
 
@@ -175,6 +194,27 @@ async def test_gateway_that_hangs_is_unreachable(monkeypatch: pytest.MonkeyPatch
                 pass
 
 
+async def test_gateway_that_starts_after_the_suite_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    tries = iter([False, False, True])
+
+    async def listens(host: str, port: int) -> bool:
+        return next(tries)
+
+    async def greet(socket: ServerConnection) -> None:
+        await socket.send(Handshake(Principal.self_authenticating(b"greeter")).encode())
+        await socket.wait_closed()
+
+    monkeypatch.setattr(target, "listens", listens)
+    monkeypatch.setattr(target, "_LOOK_S", 0.01)
+    async with open_world(0) as world, serve(greet, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_target(world, GatewayOptions(url=url, ic_listen="127.0.0.1:0"), told.append) as tested:
+            assert tested.url == url
+    assert not list(tries)
+    assert "IC listens on http://127.0.0.1:" in told[0]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -217,3 +257,11 @@ async def test_cases_name_requirements_that_exist_and_all_of_gateways_have_one()
     named = {name for case in cases for name in case.requirements}
     assert named <= set(requirements())
     assert {name for name, entry in requirements().items() if entry.role == "gateway"} <= named
+
+
+async def test_every_finding_about_gateways_has_a_case() -> None:
+    async with open_world(0) as world:
+        names = {case.id for case in gateway_cases(GatewayUnderTest("", world))}
+    assert set(FINDINGS.values()) <= names
+    found = re.findall(r"^\| ([A-G]\d+) \|", (ROOT / "spec/threat-model.md").read_text(), flags=re.M)
+    assert set(FINDINGS) <= set(found)

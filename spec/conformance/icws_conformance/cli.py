@@ -212,7 +212,7 @@ def gateway(
                 return None
             known = None if expected is None else read_expected(expected, {entry.id for entry in every})
             select(every, case or (), requirement or ())
-            tested = await stack.enter_async_context(open_target(world, options))
+            tested = await stack.enter_async_context(open_target(world, options, typer.echo))
             cases = select(gateway_cases(tested), case or (), requirement or ())
             implementation = name or ("icws_gateway" if own else str(start or url))
             return await _play("gateway", implementation, cases, expected=known, at_once=1, verbose=verbose)

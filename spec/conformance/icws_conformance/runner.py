@@ -60,7 +60,7 @@ def select(cases: Sequence[Case], names: Iterable[str], ids: Iterable[str]) -> l
     for wanted in names:
         found = [case for case in cases if fnmatch.fnmatchcase(case.id, wanted) or case.id == wanted]
         if not found:
-            raise MisuseError("no case has this name", reason=Reason.INVALID_ARGUMENT, case=wanted)
+            raise MisuseError("no case has this name; --list shows all", reason=Reason.INVALID_ARGUMENT, case=wanted)
         chosen |= {case.id: case for case in found}
     for wanted in ids:
         found = [case for case in cases if wanted in case.requirements]

@@ -13,7 +13,7 @@ from typing import Final
 
 from icws_secure.errors import TransportError
 
-__all__ = ["GatewayProcess", "free_port"]
+__all__ = ["GatewayProcess", "free_port", "listens"]
 
 _START_S: Final = 20.0
 _STOP_S: Final = 5.0
@@ -72,7 +72,7 @@ class GatewayProcess:
         Raises:
             TransportError: it does not start, ends, or does not listen in time.
         """
-        if await _listens(self._host, self._port):
+        if await listens(self._host, self._port):
             raise TransportError(f"another program listens on {self._host}:{self._port} already")
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -87,7 +87,7 @@ class GatewayProcess:
             raise TransportError(f"{self._words[0]} does not start: {why}") from error
         self._reader = asyncio.create_task(self._keep_words(self._process))
         try:
-            await self._until_it_listens()
+            await self._until_itlistens()
         except BaseException:
             await self.stop()
             raise
@@ -123,10 +123,10 @@ class GatewayProcess:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def _until_it_listens(self) -> None:
+    async def _until_itlistens(self) -> None:
         try:
             async with asyncio.timeout(_START_S):
-                while not await _listens(self._host, self._port):
+                while not await listens(self._host, self._port):
                     if self.ended:
                         await asyncio.sleep(0.1)  # for its last words
                         raise TransportError(self.ended)
@@ -152,7 +152,8 @@ def free_port() -> int:
         return port
 
 
-async def _listens(host: str, port: int) -> bool:
+async def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidURI, WebSocketException
 
 from icws_conformance.clients.world import World
-from icws_conformance.gateways.process import GatewayProcess, free_port
+from icws_conformance.gateways.process import GatewayProcess, free_port, listens
 from icws_conformance.gateways.stage import plain
 from icws_conformance.gateways.under_test import FEATURES, GatewayUnderTest, read_bounds
 from icws_conformance.hostile.boundary import HostileBoundary
@@ -34,6 +35,8 @@ OWN_GATEWAY: Final = (
 _PLACEHOLDERS: Final = ("ic_url", "listen", "host", "port", "identity", "folder")
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _ANSWER_S: Final = 20.0
+_WAIT_S: Final = 30.0
+_LOOK_S: Final = 0.2
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -130,8 +133,15 @@ class GatewayOptions:
 
 
 @contextlib.asynccontextmanager
-async def open_target(world: World, options: GatewayOptions) -> AsyncIterator[GatewayUnderTest]:
+async def open_target(
+    world: World, options: GatewayOptions, tell: Callable[[str], None] = lambda words: None
+) -> AsyncIterator[GatewayUnderTest]:
     """The gateway, started if need be, with the suite's IC behind it.
+
+    Args:
+        world: the IC that the suite plays.
+        options: which gateway.
+        tell: told, for a gateway that the suite does not start, where the IC is and what is waited for.
 
     Raises:
         MisuseError: the options do not fit together.
@@ -154,6 +164,8 @@ async def open_target(world: World, options: GatewayOptions) -> AsyncIterator[Ga
             await stack.enter_async_context(tested.process)
         else:
             tested.url = options.url
+            tell(f"the suite's IC listens on {ic.url}; waiting for a gateway at {tested.url}")
+            await _is_there(tested)
         await _answers(tested)
         yield tested
 
@@ -177,6 +189,14 @@ def _process_of(tested: GatewayUnderTest, options: GatewayOptions, ic_url: str, 
     if any("{identity}" in word for word in options.start):
         tested.identity = values["identity"]
     return GatewayProcess([filled(word) for word in options.start], *tested.address)
+
+
+async def _is_there(tested: GatewayUnderTest) -> None:
+    """Wait a while for somebody to listen: a gateway may need the suite's IC before it starts."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_WAIT_S):
+            while not await listens(*tested.address):
+                await asyncio.sleep(_LOOK_S)
 
 
 async def _answers(tested: GatewayUnderTest) -> None:
