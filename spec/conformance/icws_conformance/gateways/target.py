@@ -193,10 +193,10 @@ def _process_of(tested: GatewayUnderTest, options: GatewayOptions, ic_url: str, 
 
 async def _is_there(tested: GatewayUnderTest) -> None:
     """Wait a while for somebody to listen: a gateway may need the suite's IC before it starts."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_WAIT_S):
-            while not await listens(*tested.address):
-                await asyncio.sleep(_LOOK_S)
+    for _ in range(int(_WAIT_S / _LOOK_S)):
+        if await listens(*tested.address):
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _answers(tested: GatewayUnderTest) -> None:
