@@ -349,6 +349,19 @@ class SecureSession(RuleBasedStateMachine):
             self.restart()
         self.network.takes_at_once = True
 
+    @precondition(lambda self: self.network.client.gateway is not None)
+    @rule(count=st.integers(1, 3))
+    def open_is_executed_and_kept_quiet(self, count: int) -> None:
+        """The canister speaks under an attach of which the client never hears."""
+        self.step(self.lose_an_open)
+        for gateway in self.network.gateways:
+            while gateway.withheld:
+                self.ic.call(gateway.withheld.pop(0))
+            gateway.is_up = True
+        for _ in range(count):
+            self.ic.say(self.network.client.client_key, b"said")
+        self.all_goes_well_for_a_while(20)
+
     def lose_an_open(self) -> None:
         """A gateway dies, and so does the next one, which has the open and may submit it at any time."""
         network = self.network
