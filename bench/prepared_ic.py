@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from icws_secure.wire.merkle_map import MerkleMap
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.registration import Audit, SessionState, decode_audit_argument, encode_audit_result
 
+_IRREGULAR: Final = 0.8  # of the time between two pages
 _STOPPED: Final = cbor.encode_self_described(
     {"status": "rejected", "reject_code": 5, "reject_message": "Canister is stopped", "error_code": "IC0508"}
 )
@@ -60,7 +62,8 @@ class Queue:
         self._next_to_come = _replied(EMPTY_REPLY)
 
     def release(self, pages: int, per_second: float, now: float) -> list[tuple[int, float]]:
-        """The next pages become visible one after another; gives the first place and time of each.
+        """The next pages become visible one after another; gives the first place and time of each. They come a little
+        irregularly: such as come in a beat fall into step with the polls, by chance in a good or a bad one.
 
         Raises:
             ValueError: there are not so many left.
@@ -69,7 +72,8 @@ class Queue:
         if (first + pages - 1) * PAGE not in self._answers:
             raise ValueError("so many pages were not prepared")
         gap = PAGE / per_second if per_second else 0.0
-        times = [(PAGE * (first + number), now + gap * number) for number in range(pages)]
+        chance = random.Random(first)  # noqa: S311
+        times = [(PAGE * (first + n), now + gap * (n + _IRREGULAR * chance.random())) for n in range(pages)]
         self._ready |= dict(times)
         self.released += pages
         return times

@@ -206,7 +206,9 @@ class GatewayConfig(BaseSettings):
     )
 
     # --- polls ---
-    poll_interval_ms: Millis = Field(100, description="Between polls of an active canister's queue.")
+    poll_interval_ms: Millis = Field(
+        100, description="Between polls of an active canister's queue; less where a reply would be full before."
+    )
     poll_idle_interval_ms: Millis = Field(400, description="Between polls of a canister that has nothing to say.")
     poll_idle_after_seconds: Seconds = Field(10, description="Silence of a canister after which polls slow down.")
     poll_min_gap_ms: Millis = Field(10, description="Between the starts of two polls for the same place.")

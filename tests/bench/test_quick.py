@@ -13,7 +13,12 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 
 NAMES = {
-    "verify": {"verify.bare", "verify.message.cold", "verify.poll_of_50.cold.rate"},
+    "verify": {
+        "verify.bare",
+        "verify.message.cold",
+        "verify.poll_of_50.cold.rate",
+        "verify.poll_of_50.delegation_known.rate",
+    },
     "payload": {"payload.hpke.seal.100", "payload.vetkd.open.100", "payload.vetkey.decrypt_and_verify"},
     "relaying": {
         "relay.bytes.50_in_the_queue",
@@ -21,6 +26,7 @@ NAMES = {
         "relay.cpu.shared_certificate.1_a_poll",
         "relay.cpu.shared_certificate.10_a_poll",
         "relay.cpu.call",
+        "relay.cpu.head",
         "relay.cpu.open.secure",
     },
     "latency": {"latency.1000_a_second.p50", "latency.1000_a_second.p99", "throughput.5000_a_second.p99"},
