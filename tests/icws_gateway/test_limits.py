@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,13 @@ def test_operators_are_told_what_each_count_means():
     text = OPERATOR.read_text()
     labels = {label for name, label, _ in BOUNDS.values() if name in ("limits", "waits")}
     assert {label for label in labels if f"`{label}`" not in text} == set()
+
+
+def test_operators_are_told_why_something_is_dropped():
+    code = "\n".join(path.read_text() for path in SOURCES.glob("*.py"))
+    reasons = set(re.findall(r'drops\.labels\("(\w+)"\)', code))
+    assert reasons
+    assert {reason for reason in reasons if f"`{reason}`" not in OPERATOR.read_text()} == set()
 
 
 def test_addresses_that_are_remembered_are_bounded():
