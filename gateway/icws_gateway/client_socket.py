@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import DATA_OPCODES, Frame
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
@@ -34,7 +34,6 @@ __all__ = ["ClientSocket", "SocketHub"]
 _WRITE_BUFFER: Final = 64 << 10  # bytes in the transport's own buffer before frames wait in ours
 _PIECE: Final = 4 << 10  # bytes that are parsed at once
 _AFTERWARDS: Final = 64 << 10  # bytes of a refused client that are still parsed, for the close frame among them
-_LARGEST: Final = 4 << 20  # bytes of the largest frame that the transport may be busy with
 _PING: Final = b"icws"
 
 
@@ -139,6 +138,7 @@ class ClientSocket(ServerConnection):
         self._refused = False
         self._cut_due = False
         self._buffered = 0
+        self._unheard = 0
         self._afterwards = _AFTERWARDS
         self._heard_at = self.loop.time()
         self._pinged_at: float | None = None
@@ -242,9 +242,6 @@ class ClientSocket(ServerConnection):
                 if self._afterwards < 0:
                     return
             super().data_received(data[start : start + _PIECE] if len(data) > _PIECE else data)
-        # [ICWS-GWY-018] answers to pings go past the outbox, and whoever does not read them may not pile them up
-        if self.paused and self.transport.get_write_buffer_size() > self._hub.config.queue_bytes + _LARGEST:
-            self.refuse(ClientRefused(CloseCode.SLOW_CONSUMER, "too much is waiting to be read", limit="queue_bytes"))
         # [ICWS-GWY-018] a peer that begins to close may not keep the socket by never finishing
         if self.protocol.state is State.CLOSING:
             self._cut_later()
@@ -263,9 +260,18 @@ class ClientSocket(ServerConnection):
                 limit = self._budget.hold(size)
             if limit is not None:
                 self.refuse(ClientRefused(CloseCode.RATE_LIMITED, "the client sends too much", limit=limit))
+            elif self.paused and cast(Frame, event).opcode is Opcode.PING:
+                self._answered_unheard()
             if self._refused:
                 return
         super().process_event(event)
+
+    def _answered_unheard(self) -> None:
+        """An answer to a ping went past the outbox while the client does not read."""
+        self._unheard += 1
+        # [ICWS-GWY-018]
+        if self._unheard > self._hub.config.queue_frames:
+            self.refuse(ClientRefused(CloseCode.SLOW_CONSUMER, "too much is waiting to be read", limit="queue_frames"))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -280,6 +286,7 @@ class ClientSocket(ServerConnection):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._count_buffered(0)
+        self._unheard = 0
         outbox = self._outbox
         while outbox and not self.paused and self.protocol.state is State.OPEN:
             frame = outbox.take()
