@@ -103,12 +103,24 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
 
+    async def until(self, expression: str) -> None:
+        """Wait until an expression holds: what a click starts, the browser does in its own time."""
+        async with asyncio.timeout(_LIMIT_S):
+            while not await self.run(expression):
+                pass  # asking takes its time
+
     async def click(self, selector: str) -> None:
         """Click on the middle of the first element that fits, with the mouse, as a reader would."""
         middle = f"""(() => {{ const e = document.querySelector({selector!r});
             e.scrollIntoView({{block: 'center', inline: 'center'}}); const r = e.getClientRects()[0];
-            return [r.x + r.width / 2, r.y + r.height / 2]; }})()"""
-        x, y = await self.run(middle)
+            const x = r.x + r.width / 2, y = r.y + r.height / 2;
+            return [x, y, e.contains(document.elementFromPoint(x, y))]; }})()"""
+        before: object = None
+        async with asyncio.timeout(_LIMIT_S):
+            # what is scrolled to may still move, while what is above it is laid out
+            while (place := await self.run(middle)) != before or not place[2]:
+                before = place
+        x, y, _ = place
         for kind in ("mousePressed", "mouseReleased"):
             await self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

@@ -120,6 +120,7 @@ async def test_policy_forbids_network_and_scripts(page: Page, pages: dict[str, P
     await page.run("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
     await page.run("fetch('http://127.0.0.1:9/').catch(() => 0)")
     assert await page.run("window.ran") is None
+    await page.until("true")
     assert len([text for text in page.problems if "Content Security Policy" in text]) >= 3
     page.problems.clear()
 
@@ -134,17 +135,17 @@ async def test_matrix_and_cases_are_reached_by_links(
     for selector in ('nav a[href="#requirements"]', 'nav a[href="#broken"]', 'nav a[href="#run-2"]'):
         await page.click(selector)
         target = selector.partition("#")[2].rstrip('"]')
-        assert await page.run(f"({VISIBLE})({target!r})")
+        await page.until(f"({VISIBLE})({target!r})")
     cell = "#ICWS-LIB-008 td.fail a"
     target = str(await page.run(f"document.querySelector({cell!r}).hash.slice(1)"))
     assert target.startswith("case-1-")
     await page.click(cell)
-    assert await page.run(f"({VISIBLE})({target!r})")
+    await page.until(f"({VISIBLE})({target!r})")
     # a case of a closed group, which passed, opens too
     passed = "#ICWS-LIB-008 td.pass a"
     target = str(await page.run(f"document.querySelector({passed!r}).hash.slice(1)"))
     await page.click(passed)
-    assert await page.run(f"({VISIBLE})({target!r})")
+    await page.until(f"({VISIBLE})({target!r})")
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -165,19 +166,19 @@ async def test_verdicts_are_filtered(page: Page, pages: dict[str, Path], scripts
     )
     assert await page.run(f"{shown}.every((each) => each[1])")
     await page.click("label:has(#show-pass)")
-    assert await page.run(f"{shown}.every((each) => each[1] == (each[0] != 'pass'))")
+    await page.until(f"{shown}.every((each) => each[1] == (each[0] != 'pass'))")
     assert await page.run("getComputedStyle(document.getElementById('ICWS-LIB-008')).display") != "none"
     await page.click("label:has(#show-pass)")
-    assert await page.run(f"{shown}.every((each) => each[1])")
+    await page.until(f"{shown}.every((each) => each[1])")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_keyboard_gets_to_everything(page: Page, pages: dict[str, Path]) -> None:
     await page.load(pages["failing"], width=DESKTOP)
     await page.press("Tab", 9)
-    assert await page.run("document.activeElement.className") == "skip"
+    await page.until("document.activeElement.className == 'skip'")
     await page.press("Enter", 13, "\r")
-    assert await page.run("location.hash") == "#main"
+    await page.until("location.hash == '#main'")
     reached = set()
     for _ in range(40):
         await page.press("Tab", 9)

@@ -152,6 +152,22 @@ async def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert 'href="#case-1-fails"' in page
 
 
+async def test_long_log_is_drawn_of_a_failure_and_abridged_of_a_pass() -> None:
+    async def talk(log: WireLog) -> Finding:
+        for number in range(80):
+            log.sent("suite", "client", f"frame {number}", cbor.encode_self_described({"number": [number] * 70}))
+        return Finding("as expected")
+
+    async def fail(log: WireLog) -> Finding:
+        await talk(log)
+        raise Failed("no answer")
+
+    for play, drawn in ((talk, 50), (fail, 80)):
+        page = html_page([await run_of([Case("long", "a long case", ("ICWS-CLT-025",), "refused", play)])])
+        assert page.count("<ul class=tree>") == drawn
+        assert all(f"frame {number} " in page for number in range(80))
+
+
 async def test_junit_has_the_form_that_its_common_schema_demands() -> None:
     """Elements, their order and the attributes that must be there, and numbers that agree."""
     run = await run_of([*CASES, case("listed", Failed("known"))], listed="known for years")

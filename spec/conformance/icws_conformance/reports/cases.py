@@ -20,6 +20,9 @@ __all__ = ["run_section"]
 
 _OPEN: Final = (Verdict.FAIL, Verdict.UNEXPECTED_PASS)
 _REPEATED_BYTES: Final = 64  # documents from this size on are shown once in a case
+_PASSED_ENTRIES: Final = (
+    50  # documents of a case that was passed that are drawn; of the others it is said that they came
+)
 _PASSED_BYTES: Final = 1024  # of each document of a case that was passed; the JSON report has more
 
 
@@ -101,14 +104,20 @@ def _log(result: Result) -> str:
         return ""
     limit = _PASSED_BYTES if result.verdict is Verdict.PASS else None
     drawn: dict[str, float] = {}
-    lines = "".join(_entry(entry, limit, drawn) for entry in result.log)
+    shown = result.log[:_PASSED_ENTRIES] if result.verdict is Verdict.PASS else result.log
+    lines = "".join(_entry(entry, limit, drawn) for entry in shown)
+    lines += "".join(f"<li><div>{_head(entry)}</div></li>" for entry in result.log[len(shown) :])
     return f"<h4>Wire log</h4><ol class=log>{lines}</ol>"
 
 
-def _entry(entry: Entry, limit: int | None, before: dict[str, float]) -> str:
+def _head(entry: Entry) -> str:
     who = f"{escape(entry.source)} → {escape(entry.target)}" if entry.target else escape(entry.source)
     size = f" <small>{entry.size} bytes</small>" if entry.size else ""
-    head = f"<time>{entry.at_s:.3f}</time> <b>{who}</b> <span>{escape(entry.what)}{size}</span>"
+    return f"<time>{entry.at_s:.3f}</time> <b>{who}</b> <span>{escape(entry.what)}{size}</span>"
+
+
+def _entry(entry: Entry, limit: int | None, before: dict[str, float]) -> str:
+    head = _head(entry)
     if (at_s := before.setdefault(entry.raw, entry.at_s)) != entry.at_s and entry.size > _REPEATED_BYTES:
         return f"<li><div>{head}</div><p class=small>the same bytes as at {at_s:.3f}</p></li>"
     is_text = entry.raw[:2] in ("7b", "5b")  # JSON is its own drawing
