@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -225,3 +227,15 @@ def test_command_line_ends_as_the_verdicts_say(tmp_path: Path) -> None:
     assert runner.invoke(app, ["lint"]).exit_code == 0
     assert runner.invoke(app, ["canister", "--ic-url", "http://127.0.0.1:1"]).exit_code == ExitCode.MISUSE
     assert runner.invoke(app, ["generate", "--check", str(tmp_path)]).exit_code == ExitCode.FAILS
+
+
+def test_reader_that_leaves_costs_neither_run_nor_report(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "icws_conformance.cli", "vectors", "-v", "--report", str(tmp_path)]
+    words += ["--case", "principal*"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:  # noqa: S603 - our own
+        assert program.stdout is not None
+        program.stdout.close()
+        assert program.stderr is not None
+        assert program.stderr.read() == b""
+        assert program.wait() == ExitCode.CONFORMS
+    assert list(tmp_path.glob("*.json"))

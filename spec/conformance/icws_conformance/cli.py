@@ -33,7 +33,7 @@ from icws_conformance.mutants.hunt import Catch, faults, hunt
 from icws_conformance.mutants.matrix import published, update
 from icws_conformance.mutants.rules import rules_of
 from icws_conformance.reports import html_page, read_run, write_reports
-from icws_conformance.reports.terminal import Terminal
+from icws_conformance.reports.terminal import Terminal, UnheardConsole
 from icws_conformance.requirements import requirements
 from icws_conformance.resources import data_path
 from icws_conformance.runner import Run, run_cases, select
@@ -404,7 +404,7 @@ async def _play(
     at_once: int,
     verbose: bool,
 ) -> Run:
-    console = Console(highlight=False, soft_wrap=True)
+    console = UnheardConsole(highlight=False, soft_wrap=True)
     with Terminal(console, len(cases), verbose=verbose) as shown:
         run = await run_cases(
             cases,

@@ -23,7 +23,7 @@ from icws_conformance.wirelog import WireLog
 from icws_secure.errors import Reason, TransportError
 from icws_secure.wire.principal import Principal
 
-__all__ = ["attack_case", "attack_cases"]
+__all__ = ["attack_case", "attack_cases", "attack_tap"]
 
 #: The order in which a stage is chosen for an attack.
 _STAGES: Final = (Stage.FIRST, Stage.LATER, Stage.OPEN, Stage.IN_FLIGHT, Stage.RESUMED)
@@ -78,7 +78,7 @@ def _plays() -> Iterator[tuple[AttackEntry, Profile, Stage]]:
                 yield entry, profile, stages[0]
 
 
-def _tap(attack: Attack, log: WireLog) -> Callable[[str, bytes], None]:
+def attack_tap(attack: Attack, log: WireLog) -> Callable[[str, bytes], None]:
     """Writes down what passes the hostile gateway, and says of which frames the attack is the author."""
     seen = attack.struck
 
@@ -140,7 +140,7 @@ class _Play:
                 other = _Scene(attack, await enter(self.drivers.lend(WireLog())))
                 await self._connect(other, [hostile.url])
                 await self._talk(other, _BEFORE + _AFTER)
-            hostile.tap = _tap(attack, log)
+            hostile.tap = attack_tap(attack, log)
             scene = _Scene(attack, client)
             hostile.armed = at_once or (self.entry.victims > 1 and self.stage is Stage.OPEN)
             opened = await self._connect(scene, urls)

@@ -15,7 +15,7 @@ from typing import Final
 
 from icws_canister_mock.replica.keys import SubnetKey
 from icws_conformance.case import Case, Failed, Finding, Inconclusive, NotApplicable
-from icws_conformance.clients.attacks import attack_case
+from icws_conformance.clients.attacks import attack_case, attack_tap
 from icws_conformance.clients.driver import Driver, Drivers
 from icws_conformance.clients.world import World
 from icws_conformance.hostile import Attack, HostileGateway
@@ -149,7 +149,7 @@ async def _anothers_close(world: World, drivers: Drivers, log: WireLog) -> Findi
     attack = _service_of_another(scene, CloseMessage(CloseReason.CLOSED_BY_APPLICATION))
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        gateway = HostileGateway(world.gateways[0].url, attack, subprotocol=False, tap=_tap(log))
+        gateway = HostileGateway(world.gateways[0].url, attack, subprotocol=False, tap=attack_tap(attack, log))
         hostile = await enter(gateway)
         client = await enter(drivers.lend(log))
         await _opened(world, client, hostile)
@@ -211,7 +211,9 @@ async def _told_root_key(world: World, drivers: Drivers, log: WireLog) -> Findin
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         node = await enter(HostileBoundary(world.ic_url, http))
-        hostile = await enter(HostileGateway(world.gateways[0].url, attack, subprotocol=False, tap=_tap(log)))
+        hostile = await enter(
+            HostileGateway(world.gateways[0].url, attack, subprotocol=False, tap=attack_tap(attack, log))
+        )
         client = await enter(drivers.lend(log))
         _need_omnia(client.hello)
         answer = await client.ask(
@@ -242,10 +244,11 @@ class _Mute(Attack):
 
 
 async def _only_receives(world: World, drivers: Drivers, log: WireLog) -> Finding:
+    mute = _Mute()
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         hostile = await enter(
-            HostileGateway(world.gateways[0].url, _Mute(), armed=False, subprotocol=False, tap=_tap(log))
+            HostileGateway(world.gateways[0].url, mute, armed=False, subprotocol=False, tap=attack_tap(mute, log))
         )
         client = await enter(drivers.lend(log))
         _need_omnia(client.hello)
@@ -266,15 +269,6 @@ async def _only_receives(world: World, drivers: Drivers, log: WireLog) -> Findin
             f"after {waited:.0f} s of silence the client had not noticed; "
             f"it expects an acknowledgement every {_ACK_INTERVAL_S} s, and waits {grace:g} s more"
         )
-
-
-def _tap(log: WireLog) -> Callable[[str, bytes], None]:
-    def tap(source: str, data: bytes) -> None:
-        mine = source == "client"
-        ends = ("client", "hostile gateway") if mine else ("hostile gateway", "client")
-        log.sent(*ends, "frame", data)
-
-    return tap
 
 
 def _need_omnia(hello: dict[str, object]) -> None:

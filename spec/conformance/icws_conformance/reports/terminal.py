@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -15,7 +18,7 @@ from icws_conformance.requirements import Level, requirements
 from icws_conformance.runner import Run
 from icws_conformance.verdict import Verdict
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "UnheardConsole"]
 
 _COLOURS: Final = {
     Verdict.PASS: "green",
@@ -25,6 +28,15 @@ _COLOURS: Final = {
     Verdict.EXPECTED_FAILURE: "magenta",
     Verdict.UNEXPECTED_PASS: "bold red",
 }
+
+
+class UnheardConsole(Console):
+    """A console whose reader may leave (``| head``): the run goes on, and its report is written all the same."""
+
+    def on_broken_pipe(self) -> None:
+        """Say the rest to nobody."""
+        self.quiet = True
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
 
 class Terminal:
