@@ -15,15 +15,16 @@ from stage import Stage
 from table import Row, at_most, main
 
 CLIENTS = 1_000
+CLIENTS_OF_ONE = 100  # canister, where there may be ten
 RUNS = 5
 
 
 def canisters(count: int, pages: int, repeats: int) -> float:
-    """CPU a message when all pages are spread over so many canisters."""
-    clients = CLIENTS // count
-    queues = [QueueSpec(n * clients, clients, pages // count * PAGE * (repeats + 1)) for n in range(count)]
+    """CPU a message with so many canisters, each with its own clients and as many pages as any other."""
+    messages = pages * PAGE * (repeats + 1)
+    queues = [QueueSpec(n * CLIENTS_OF_ONE, CLIENTS_OF_ONE, messages) for n in range(count)]
     with Stage(queues) as stage:
-        share = dict.fromkeys(range(count), pages // count)
+        share = dict.fromkeys(range(count), pages)
         stage.release(share)  # warm
         return statistics.median(stage.release(share).cpu_us for _ in range(repeats))
 
@@ -38,8 +39,8 @@ def queue(pages: int, repeats: int) -> float:
 def measure(quick: bool) -> Iterator[Row]:
     """Both."""
     repeats = 1 if quick else RUNS
-    one = canisters(1, 10 if quick else 100, repeats)
-    ten = canisters(10, 10 if quick else 100, repeats)
+    one = canisters(1, 2 if quick else 40, repeats)
+    ten = canisters(10, 2 if quick else 40, repeats)
     yield Row("growth.canisters", ten, "us/message", ten / one, "with one canister", at_most(1.1, ratio=True))
     short = queue(2 if quick else 20, 1 if quick else 2 * RUNS)
     long = queue(20 if quick else 200, repeats)
