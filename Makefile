@@ -56,6 +56,10 @@ format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Every program, link and name in the pages, and every example, is tried.
+docs: install-dev
+	$(BIN)/pytest -n auto tests/docs tests/icws_client/test_docstrings.py tests/end_to_end/test_docstrings.py
+
 lock:
 	sh requirements/lock.sh
 
