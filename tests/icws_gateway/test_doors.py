@@ -8,11 +8,13 @@ import ssl
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from icws_gateway.client_socket import SocketHub
 from icws_gateway.config import GatewayConfig
 from icws_gateway.descriptors import Descriptors
+from icws_gateway.logs import configure_logs
 from icws_gateway.metrics import GatewayMetrics
 from icws_gateway.slots import Slots
 
@@ -143,13 +145,15 @@ def test_sockets_beyond_what_the_system_allows_are_cut():
     assert metrics.registry.get_sample_value("icws_gateway_limits_total", {"limit": "descriptors"}) == 2
 
 
-def test_gateway_with_few_descriptors_says_so(monkeypatch, capsys):
+def test_gateway_with_few_descriptors_says_so(monkeypatch):
     from icws_gateway import descriptors
     from icws_gateway.cli import warn_of_few_descriptors
 
     monkeypatch.setattr(descriptors, "_limit", lambda: 1_024)
-    warn_of_few_descriptors(GatewayConfig())
-    assert "fewer open files" in capsys.readouterr().out
+    configure_logs(GatewayConfig())  # whatever another test has set up
+    with capture_logs() as lines:
+        warn_of_few_descriptors(GatewayConfig())
+    assert [line["log_level"] for line in lines if "fewer open files" in line["event"]] == ["warning"]
 
 
 # slots

@@ -22,6 +22,7 @@ from icws_gateway.connection import ClientConnection
 from icws_gateway.connection_state import ConnectionEvent, ConnectionState
 from icws_gateway.delivery import deliver
 from icws_gateway.directory import Directory
+from icws_gateway.logs import ClientLog
 from icws_gateway.metrics import GatewayMetrics
 from icws_gateway.open_check import OpenedSession
 from icws_gateway.queue_cursor import QueueCursor
@@ -169,6 +170,8 @@ class GatewayModel(RuleBasedStateMachine):
             directory=self.directory,
             pollers=self.pollers,
             closer=SimpleNamespace(close=self.closes.append),
+            log=ClientLog(GatewayConfig(), self.metrics),
+            cluster=None,
             draining=False,
         )
         self.checker = ReplyChecker(CANISTER, GATEWAY)
