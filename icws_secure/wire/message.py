@@ -15,6 +15,7 @@ from ..limits import MAX_CONTENT_BYTES
 from . import cbor
 from .interface import ClientKey
 from .principal import MANAGEMENT, Principal
+from .usual_message import SALT_BYTES, usual_fields
 
 __all__ = [
     "NONCE_DIGITS",
@@ -29,9 +30,6 @@ __all__ = [
 
 NONCE_DIGITS: Final = 20
 """Decimal digits of a nonce in a message key."""
-
-SALT_BYTES: Final = 16
-"""Bytes of a message's salt [R36]."""
 
 TOMBSTONE_CLIENT_KEY: Final = ClientKey(MANAGEMENT, 0)
 """Client key of a queue entry that was removed: its content is empty, the leaf the SHA-256 of nothing [R13]."""
@@ -165,6 +163,12 @@ def decode_message(data: bytes) -> CanisterMessage:
     Raises:
         DecodeError: not CBOR, too large, or a field missing or of another type.
     """
+    # [ICWS-LIB-024] the usual layout has every field once, of its type
+    usual = usual_fields(data) if len(data) <= _MAX_MESSAGE_BYTES else None
+    if usual is not None:
+        principal, nonce, sequence_num, timestamp_ns, is_service_message, content, salt = usual
+        client_key = ClientKey(Principal(principal), nonce)
+        return CanisterMessage(client_key, sequence_num, timestamp_ns, is_service_message, content, salt)
     # [ICWS-LIB-023]
     value = cbor.decode(data, what="a canister message", max_bytes=_MAX_MESSAGE_BYTES)
     message = cbor.fields(
