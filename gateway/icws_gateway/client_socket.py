@@ -204,7 +204,8 @@ class ClientSocket(ServerConnection):
         if self.protocol.state is not State.OPEN or self.recv_messages.paused:
             return  # while we do not read, silence says nothing
         now = self.loop.time()
-        if self._pinged_at is not None and self._heard_at > self._pinged_at:
+        # at the same time counts: before a ping nothing was heard for long, and clocks of loops stand still for a while
+        if self._pinged_at is not None and self._heard_at >= self._pinged_at:
             self._pinged_at = None
         if self._pinged_at is None:
             if now - self._heard_at >= config.ping_interval_seconds:

@@ -422,6 +422,34 @@ async def test_connection_that_answers_pings_stays(ic, make_gateway, connect_pee
     assert peer.closed is None
 
 
+class Clock:
+    """A loop whose clock is set by the test."""
+
+    def __init__(self, loop):
+        self._loop = loop
+        self.now = loop.time()
+
+    def time(self):
+        return self.now
+
+    def __getattr__(self, name):
+        return getattr(self._loop, name)
+
+
+async def test_answer_to_a_ping_in_the_same_tick_of_the_clock_counts(ic, make_gateway, connect_peer, eventually):
+    gateway = await make_gateway()
+    peer = await connect_peer(gateway, ic.install())
+    await peer.open()
+    (socket_,) = gateway._hub.sockets
+    clock = socket_.loop = Clock(socket_.loop)
+    for _ in range(3):
+        clock.now += 40
+        socket_.check_silence(gateway.config)
+        await eventually(lambda: socket_.heard_at == clock.now)
+    assert metric(gateway, "limits_total", limit="idle") == 0
+    assert peer.closed is None
+
+
 async def test_slow_handshake_is_cut(ic, make_gateway, eventually, witness):
     gateway = await make_gateway(handshake_timeout_seconds=0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
