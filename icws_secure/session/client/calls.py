@@ -252,7 +252,7 @@ class IcCalls(Generic[Purpose]):
         if exchange.kind == "query":
             return self._query_responded(exchange, status, body)
         call = exchange.call
-        if call is None or call.request_id not in self._calls:
+        if call is None or not self._is_followed(call):
             return None
         try:
             if exchange.kind == "call":
@@ -270,7 +270,7 @@ class IcCalls(Generic[Purpose]):
             return None
         if exchange.kind == "query":
             return None if exchange.purpose is None else QueryFailed(exchange.purpose, error)
-        if exchange.call is None or exchange.call.request_id not in self._calls:
+        if exchange.call is None or not self._is_followed(exchange.call):
             return None
         return self._failed(exchange.call, error, retry=True)
 
@@ -291,6 +291,11 @@ class IcCalls(Generic[Purpose]):
         return min(times, default=None)
 
     # inside
+
+    def _is_followed(self, call: _Call[Purpose]) -> bool:
+        """Whether an answer about ``call`` is wanted. It was perhaps dropped, and is followed anew for another purpose:
+        an answer of before would end that, and reach nobody."""
+        return self._calls.get(call.request_id) is call
 
     def _posted(self, call: _Call[Purpose], status: int, body: bytes) -> Outcome[Purpose] | None:
         response = parse_call_response(status, body)
@@ -390,7 +395,7 @@ class IcCalls(Generic[Purpose]):
         self._versions[exchange.kind] = min(self._versions[exchange.kind], exchange.version - 1)
         if exchange.kind == "query" and exchange.purpose is not None:
             self._send_query(exchange.purpose, exchange.body, exchange.asked_at)
-        elif exchange.call is not None and exchange.call.request_id in self._calls:
+        elif exchange.call is not None and self._is_followed(exchange.call):
             self._send(exchange.call)
         return True
 
