@@ -238,24 +238,26 @@ class WebSocketCanister(Canister):
             return self._done(outcome)
         own = Deliver(accepted.client_key)
         self.ws._changed(event for event in outcome.events if event != own)
-        await self._run_handlers(accepted.client_key)
-        return self.ws._sessions.message_reply(outcome)
+        return await self._run_handlers(accepted.client_key, outcome)
 
-    async def _run_handlers(self, key: ClientKey) -> None:
-        """Have what waits for a session handled, one execution each, and not without end."""
+    async def _run_handlers(self, key: ClientKey, outcome: Outcome) -> bytes:
+        """Have what waits for a session handled, one execution each, and not without end; gives the reply after it."""
         # [ICWS-CAN-034]
         for _ in range(BATCH_MESSAGES):
+            # each time, since an omnia session that a handler closes is forgotten as soon as on_close has run
+            outcome = replace(outcome, reply=self.ws._sessions.message_reply(outcome))
             delivery = self.ws._sessions.next_delivery(key)
             if delivery is None:
-                return
+                return outcome.reply
             # [ICWS-CAN-032]
             try:
                 await self.ic.call(self.ic.id, _HANDLE, _encode(key, delivery.seq))
             except CallRejected as error:
                 if not _has_run(error):
-                    return  # the timer comes back to it
+                    return outcome.reply  # the timer comes back to it
                 await self._trapped(key, delivery, error)
         self._hand_over([Deliver(key)])
+        return self.ws._sessions.message_reply(outcome)
 
     async def _trapped(self, key: ClientKey, delivery: Delivery, error: CallRejected) -> None:
         """The handler's execution is undone: its number is consumed here, and the canister told."""
@@ -270,8 +272,7 @@ class WebSocketCanister(Canister):
     @update(_RUN)
     async def _icws_run(self, arg: bytes) -> bytes:
         key, *_ = self._own(arg)
-        await self._run_handlers(key)
-        return b""
+        return await self._run_handlers(key, Outcome(b""))
 
     @update(_HANDLE)
     async def _icws_handle(self, arg: bytes) -> bytes:

@@ -105,6 +105,13 @@ class Auditor:
         self._misses = _MAX_MISSES
         self._next_at = self._core.now
 
+    def want_alone(self) -> None:
+        """Audit at once; every request under way was given up, and there is no attachment to judge any more."""
+        self._is_asking = False
+        self._owed = None
+        self._closing = None
+        self._next_at = self._core.now
+
     def pause(self, paused: bool) -> None:
         """The shell has stopped reading, or reads again: meanwhile nothing is owed."""
         self._paused = paused
@@ -262,6 +269,7 @@ class Auditor:
         core.settlement.head(head, verified.not_before_ns)
         self._check_attach(head)
         if head.state is HeadState.CLOSED:
+            core.settlement.closed(head)
             self._closed(head)
         attachment = core.attached
         if attachment is not None and head.attach == attachment.attach:

@@ -47,6 +47,7 @@ from .attachment import Attachment
 from .auditing import Auditor
 from .calls import Answered, Outcome
 from .closing import Closer, check_close
+from .concluding import Concluder
 from .config import ClientConfig, Confirm, GatewayTarget
 from .core import Purpose, SessionCore, What
 from .endings import end_of_violation
@@ -119,6 +120,7 @@ class ClientSession:
         self._watchdog = Watchdog(core, self._receiver, self._auditor)
         self._prover = Prover(core, self._submissions)
         self._closer = Closer(core)
+        self._concluder = Concluder(core, self._submissions, self._auditor)
         core.exports_with(self.export_state)
         if restored is not None:
             restore(core, restored)
@@ -329,18 +331,12 @@ class ClientSession:
         core = self._core
         if core.states.state in (SessionState.NEW, SessionState.ENDED):
             return None
-        parts = (
-            core.calls,
-            self._attacher,
-            self._poller,
-            self._auditor,
-            self._watchdog,
-            self._receipts,
-            self._prover,
-            self._sender,
-            self._closer,
-        )
-        times = [part.next_deadline() for part in parts]
+        times = [part.next_deadline() for part in (core.calls, self._auditor, self._receipts)]
+        if self._concluder.end is not None:
+            times.append(self._concluder.next_deadline())
+            return core.clock.to_wall(min(time for time in times if time is not None))
+        parts = (self._attacher, self._poller, self._watchdog, self._prover, self._sender, self._closer)
+        times += [part.next_deadline() for part in parts]
         if core.config.send_timeout_ns is not None:
             times.append(core.outbox.next_give_up_at())
         first = min((time for time in times if time is not None), default=None)
@@ -445,7 +441,7 @@ class ClientSession:
         if self._attacher.opener.wants_audit:
             self._attacher.opener.wants_audit = False
             self._auditor.want_proof()
-        steps = (
+        steps: tuple[Callable[[], None], ...] = (
             self._closer.tick,
             self._attacher.tick,
             self._receipts.tick,
@@ -458,6 +454,8 @@ class ClientSession:
             self._closer.tick,
             self._attacher.seek,  # for what was lost in between
         )
+        if self._concluder.end is not None:
+            steps = (self._receipts.tick, self._auditor.tick, self._concluder.tick)
         for step in steps:
             if core.is_over:
                 return
@@ -505,6 +503,11 @@ class ClientSession:
         core = self._core
         if core.is_over:
             return
+        held = self._concluder.held(error)
+        if held is not None:
+            self._conclude(held)
+            return
+        error = self._concluder.first(error)
         core.states.apply(SessionEvent.END)
         core.settlement.end(error)
         if core.config.channel is not None:
@@ -513,6 +516,13 @@ class ClientSession:
         core.calls.drop_all()
         self._submissions.clear()
         core.tell(Ended(error))
+
+    def _conclude(self, end: SessionEnded) -> None:
+        """The canister has closed while messages have no outcome: leave, and ask the IC about them before the end."""
+        if self._concluder.end is None:
+            self._attacher.leave(*self._goodbye(end))
+            self._core.calls.drop_all()
+            self._concluder.begin(end, self._closer.next_deadline())
 
     def _goodbye(self, error: IcwsError) -> tuple[int, str]:
         code = error.code if isinstance(error, SessionEnded) else None

@@ -11,6 +11,7 @@ executed, own receipt or head      executed, or rejected as ``HandlerTrapped``
 accepted                           accepted, where the application waits for no more
 refused                            rejected with the canister's code; a skip takes the number
 rejected, and a head without it    rejected; a skip takes the number
+head of the closed session         what it has not accepted is rejected as ``NotExecuted``
 absent after expiry, and a head    rejected as ``NotExecuted``; a skip takes the number
 nothing, and no proof can come     unknown
 =================================  ===================================================================================
@@ -19,6 +20,7 @@ nothing, and no proof can come     unknown
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from ...errors import CanisterRejected, IcwsError, Reason, StallError, StateViolation
@@ -134,6 +136,18 @@ class Settlement:
                 self.not_executed(entry)
         self.progress(head.next_in - 1, head.executed_through)
 
+    def closed(self, head: SessionHead) -> None:
+        """Take the certified head of a closed session, which accepts nothing more.
+
+        What it has accepted is another matter: a handler that is still running has not counted as executed yet.
+        """
+        for entry in list(self._outbox.entries.values()):
+            # [ICWS-CLT-042]
+            if entry.was_sent and entry.seq >= head.next_in:
+                never = _not_executed("the session was closed before it had the message")
+                self._tell(entry, partial(_rejected, error=entry.rejection or never))
+                self._outbox.drop(entry)
+
     def acknowledged(self, through: int) -> None:
         """Take an acknowledgement of an ``omnia/1`` canister, which accepts a message only when its handler has run.
 
@@ -242,6 +256,10 @@ class Settlement:
         send_id, entry.send_id = entry.send_id, None
         if send_id is not None:
             self._tell_application(event(send_id))
+
+
+def _rejected(send_id: int, error: IcwsError) -> Event:
+    return SendRejected(send_id, error)
 
 
 def _not_executed(words: str) -> StallError:

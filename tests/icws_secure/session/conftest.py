@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -251,11 +251,17 @@ class Ic:
         if method not in ("ws_message", "ws_message_batch"):
             self.deliver()
             return outcome.reply
-        self.deliver()
+        for _ in self.deliveries():
+            outcome = replace(outcome, reply=self.canister.message_reply(outcome))
         return self.canister.message_reply(outcome)
 
     def deliver(self) -> None:
         """Hand everything that waits to the application."""
+        for _ in self.deliveries():
+            pass
+
+    def deliveries(self) -> Iterator[None]:
+        """Hand what waits to the application, one after the other."""
         for client_key in self.canister.clients():
             while (delivery := self.canister.next_delivery(client_key)) is not None:
                 before = self.canister.state
@@ -270,6 +276,7 @@ class Ic:
                     self.canister.finish_delivery(client_key, delivery.seq, self.now, trapped=True)
                 else:
                     self.canister.finish_delivery(client_key, delivery.seq, self.now)
+                yield
 
     def query(self, content: QueryContent) -> bytes:
         certificate = self.data_certificate()

@@ -514,8 +514,9 @@ def test_the_end_of_the_session_leaves_what_was_sent_unknown(kit: Any) -> None:
     sent, waiting = world.send(b"one"), None
     waiting = world.send(b"two")
     world.run(0.1)
+    world.ic.is_reachable = False
     world.client._end(SessionEnded("over", code=4010, close_reason="Expired"))
-    world.drain()
+    world.end(11)
     outcome = world.outcome(sent)
     assert isinstance(outcome, SendUnknown)
     assert isinstance(outcome.error, SessionEnded)

@@ -27,7 +27,7 @@ def test_an_omnia_acknowledgement_proves_no_execution_where_the_canister_answere
 ) -> None:
     world = kit.World(1, profile="omnia").attached()
     with monkeypatch.context() as patch:
-        patch.setattr(world.ic, "deliver", lambda: None)  # the handler runs later, and who knows how it ends
+        patch.setattr(world.ic, "deliveries", lambda: ())  # the handler runs later, and who knows how it ends
         item = world.send(b"x", confirm=confirm)
         world.run(1)
     world.ic.deliver()
