@@ -23,6 +23,7 @@ from icws_secure.wire.interface import (
     WebsocketMessage,
     decode_message_argument,
 )
+from icws_secure.wire.registration import SessionState
 
 __all__ = ["SCRIPTS"]
 
@@ -225,6 +226,35 @@ async def _given_up(stage: Stage, *, age_s: int, audits: bool, may_claim: bool, 
     return Finding(f"outcome: {outcome}")
 
 
+async def _closed_while_it_runs(stage: Stage) -> Finding:
+    """The canister has accepted a message and closes while its handler runs: nothing proves how that ends."""
+    gateway = await stage.connected()
+    canister = stage.canister
+
+    def accepted(message: WebsocketMessage) -> MessageResult | None:
+        if message.is_service_message:
+            return None
+        canister.next_in = max(canister.next_in, message.sequence_num + 1)
+        return MessageResult(
+            status=MessageStatus(message.sequence_num, message.sequence_num - 1, MessageState.ACCEPTED)
+        )
+
+    canister.on_message = accepted
+    task = _sending(stage, b"one")
+    try:
+        await stage.happens(lambda: canister.next_in > 1, _QUIET_S)
+        canister.on_head = lambda head: replace(head, state=SessionState.CLOSED, close_code="ApplicationClosed")
+        await gateway.head()
+        await stage.happens(task.done, _PROOF_S)
+        answer = task.result() if task.done() else {}
+    finally:
+        task.cancel()
+    if answer.get("ok") is True or answer.get("outcome") in ("executed", "not executed", "rejected"):
+        stage.log.note(f"the outcome is told: {answer}", source="client", blamed=True)
+        raise Failed("the application was told how its message ended, which nothing proves")
+    return Finding(f"outcome: {answer.get('outcome', 'none')}")
+
+
 SCRIPTS: Final[tuple[Script, ...]] = (
     script(
         "sending/accepted",
@@ -298,5 +328,12 @@ SCRIPTS: Final[tuple[Script, ...]] = (
         "CLT-042",
         "not executed is claimed",
         partial(_given_up, age_s=0, audits=True, may_claim=True),
+    ),
+    script(
+        "sending/closed-while-it-runs",
+        "the canister has accepted a message, and closes before it certifies that its handler ran",
+        "CLT-042",
+        "neither executed nor not executed is claimed",
+        _closed_while_it_runs,
     ),
 )

@@ -218,6 +218,17 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         patch(f"{_SESSION}.proving", "entry.is_void and not core.is_secure:", "entry.is_void:"),
     ),
     handmade(
+        "ICWS-CLT-042",
+        "takes-the-end-for-a-proof",
+        "When the canister closes, a message that it has accepted is reported as not executed.",
+        "client:sending/closed-while-it-runs",
+        patch(
+            f"{_SESSION}.settlement",
+            "entry.was_sent and entry.seq >= head.next_in:",
+            "entry.was_sent and entry.seq > head.executed_through:",
+        ),
+    ),
+    handmade(
         "ICWS-CLT-043",
         "sends-for-five-minutes",
         "The envelopes of messages live for five minutes.",
