@@ -230,11 +230,13 @@ async def _closed_while_it_runs(stage: Stage) -> Finding:
     """The canister has accepted a message and closes while its handler runs: nothing proves how that ends."""
     gateway = await stage.connected()
     canister = stage.canister
+    running = asyncio.Event()
 
     def accepted(message: WebsocketMessage) -> MessageResult | None:
         if message.is_service_message:
             return None
         canister.next_in = max(canister.next_in, message.sequence_num + 1)
+        running.set()
         return MessageResult(
             status=MessageStatus(message.sequence_num, message.sequence_num - 1, MessageState.ACCEPTED)
         )
@@ -242,7 +244,7 @@ async def _closed_while_it_runs(stage: Stage) -> Finding:
     canister.on_message = accepted
     task = _sending(stage, b"one")
     try:
-        await stage.happens(lambda: canister.next_in > 1, _QUIET_S)
+        await stage.until(running.is_set, "the client sends no message")
         canister.on_head = lambda head: replace(head, state=SessionState.CLOSED, close_code="ApplicationClosed")
         await gateway.head()
         await stage.happens(task.done, _PROOF_S)
