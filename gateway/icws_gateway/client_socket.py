@@ -110,6 +110,9 @@ class SocketHub:
         while True:
             interval = self.config.ping_interval_seconds
             await asyncio.sleep(interval / 4)
+            # after a stall of this process, what has come meanwhile is read before anybody is judged
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             for count, socket in enumerate(tuple(self.sockets)):
                 socket.check_silence(self.config)
                 if count % 512 == 511:

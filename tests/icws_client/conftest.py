@@ -182,8 +182,8 @@ class Rig:
         self.connection._driver.wake()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something that the machine is told or that the connection does, at most a few seconds."""
-        async with asyncio.timeout(5):
+        """Wait for something that the machine is told or that the connection does, at most a minute."""
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the fake has nothing to wait for
                 await asyncio.sleep(0)
 

@@ -31,7 +31,7 @@ class Log:
         return called
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.entries) < count:
                 self.something.clear()
                 await self.something.wait()
@@ -94,7 +94,7 @@ async def test_the_application_closing_in_a_callback_is_fine(echoing: list[Any])
     socket = IcWebSocket(canister_id=CANISTER)
     socket.on_open = lambda: socket.send(b"x")
     socket.on_message = lambda data: socket.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await socket.closed()
 
 

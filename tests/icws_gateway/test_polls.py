@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 import pytest
 from aiohttp import web
@@ -96,7 +95,7 @@ async def test_canister_in_trouble_hurts_nobody_else(ic, make_gateway, connect_p
     good = await connect_peer(gateway, ic.install())
     await bad.open()
     await good.open()
-    troubled = True
+    troubled, over = True, asyncio.Event()
 
     async def fail(seen):
         if not troubled or seen.canister != bad.canister.to_text() or seen.method != "ws_get_messages":
@@ -107,7 +106,7 @@ async def test_canister_in_trouble_hurts_nobody_else(ic, make_gateway, connect_p
             case "500":
                 return web.Response(status=500)
             case "hang":
-                await asyncio.sleep(5)
+                await over.wait()
             case "huge":
                 return web.Response(body=bytes(5 << 20))
             case "candid":
@@ -116,14 +115,13 @@ async def test_canister_in_trouble_hurts_nobody_else(ic, make_gateway, connect_p
 
     ic.fault = fail
     await ic.push(bad.canister, (bad.key, b"late"))
-    started = time.monotonic()
     for number in range(5):
         await good.say(b"%d" % number)
     await eventually(lambda: len(good.contents) == 6)
-    assert time.monotonic() - started < 2
     assert good.closed is None
     assert bad.closed is None
     troubled = False
+    over.set()
     await eventually(lambda: b"late" in bad.contents)
     assert metric(gateway, "internal_errors_total") == 0
 

@@ -29,6 +29,7 @@ __all__ = [
     "parts",
     "pruned",
     "secret",
+    "too_long",
 ]
 
 GENERATOR: Final = "icws conformance generate, version 1"
@@ -106,6 +107,12 @@ def parts(*repeated: tuple[bytes, int]) -> dict[str, list[list[Any]]]:
 
 
 # Hash trees, from the words of the interface specification ------------------------------------------------------------
+
+
+def too_long() -> dict[str, list[list[Any]]]:
+    """A byte string of 3 MiB, longer than anything real."""
+    size = 3 << 20
+    return parts((b"\x5a" + size.to_bytes(4, "big"), 1), (b"\x00", size))
 
 
 def empty() -> Tree:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from icws_conformance.vectors.build import NOW_NS, Maker, parts, secret
+from icws_conformance.vectors.cast import GATEWAY
 from icws_secure.wire import cbor
 from icws_secure.wire.leb128 import encode_unsigned
 from icws_secure.wire.principal import Principal
@@ -25,7 +26,6 @@ _GENERATOR: Final = (
     "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
     "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
 )
-_GATEWAY: Final = Principal.self_authenticating(b"gateway")
 _USER: Final = Principal.self_authenticating(b"user")
 
 
@@ -242,7 +242,7 @@ def message_keys() -> Maker:
         ["The key of a message. Accepted means: exactly a principal's canonical text, an underscore and 20 digits."],
         {"Alias": ("Another text that means the same key.", "One certified message passes for two.")},
     )
-    text = _GATEWAY.to_text()
+    text = GATEWAY.to_text()
     for nonce in (0, 7, NOW_NS, 2**64 - 1):
         made.accept(f"nonce {nonce}", "LIB-025", {"key": f"{text}_{nonce:020}"}, gateway=text, nonce=str(nonce))
     for comment, key in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from icws_conformance.vectors.build import NOW_NS, Maker, parts
+from icws_conformance.vectors.cast import GATEWAY
 from icws_secure.wire.interface import (
     CertifiedMessages,
     ClientKey,
@@ -31,7 +32,6 @@ from icws_secure.wire.service import (
 
 __all__ = ["candid"]
 
-_GATEWAY: Final = Principal.self_authenticating(b"gateway")
 _USER: Final = Principal.self_authenticating(b"user")
 
 
@@ -76,7 +76,7 @@ def candid() -> Maker:
     key = ClientKey(_USER, 7)
     secure = SecureOpen(bytes(16), 1, 1, "none", None, None)
     good: dict[str, tuple[bytes, str]] = {
-        "ws_open": (encode_open_argument(OpenArgument(7, _GATEWAY, secure)), "OpenArgument"),
+        "ws_open": (encode_open_argument(OpenArgument(7, GATEWAY, secure)), "OpenArgument"),
         "ws_close": (encode_close_argument(CloseArgument(key, 1)), "CloseArgument"),
         "ws_message": (encode_message_argument(WebsocketMessage(key, 1, NOW_NS, False, b"text")), "WebsocketMessage"),
         "ws_get_messages_result": (
@@ -222,7 +222,7 @@ def _details(made: Maker) -> None:
     """Values that are of their Candid type, and none of the protocol's."""
     close = encode_service_message(CloseMessage(CloseReason.KEEP_ALIVE_TIMEOUT, SessionCloseReason.REVOKED))
     secure = SecureOpen(bytes(16), 1, 1, "none", None, None)
-    opened = encode_open_argument(OpenArgument(7, _GATEWAY, secure))
+    opened = encode_open_argument(OpenArgument(7, GATEWAY, secure))
     code = str(SessionCloseReason.REVOKED).encode()
     for comment, of, data, reasons in (
         (

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from icws_conformance.vectors.build import Maker, empty, encode
+from icws_conformance.vectors.cast import GATEWAY
 from icws_secure.wire import cbor
-from icws_secure.wire.principal import Principal
 
 __all__ = ["frames"]
-
-_GATEWAY: Final = Principal.self_authenticating(b"gateway")
 
 
 def frames() -> Maker:
@@ -24,14 +20,14 @@ def frames() -> Maker:
         {"Unknown": ("The frame is of no documented shape.", "What one side skips and the other obeys is a hole.")},
     )
     tree = encode(empty())
-    key = f"{_GATEWAY.to_text()}_{7:020}"
+    key = f"{GATEWAY.to_text()}_{7:020}"
     message = {"key": key, "content": b"m", "cert": b"c", "tree": tree}
     receipt = {"request_id": bytes(32), "status": "pending"}
     shapes: list[tuple[str, object, str]] = [
-        ("a handshake", {"gateway_principal": _GATEWAY.raw}, "Handshake"),
+        ("a handshake", {"gateway_principal": GATEWAY.raw}, "Handshake"),
         (
             "a handshake of the subprotocol",
-            {"gateway_principal": _GATEWAY.raw, "version": "icws-secure.1"},
+            {"gateway_principal": GATEWAY.raw, "version": "icws-secure.1"},
             "Handshake",
         ),
         ("a message", message, "MessageFrame"),
@@ -58,7 +54,7 @@ def frames() -> Maker:
         ("a pending receipt with a certificate", {"receipt": receipt | {"certificate": b"c"}}),
         ("a drain notice below 0", {"drain": {"seconds": -5}}),
         ("an envelope from the gateway", {"envelope": {}}),
-        ("a handshake of another version", {"gateway_principal": _GATEWAY.raw, "version": "icws-secure.2"}),
+        ("a handshake of another version", {"gateway_principal": GATEWAY.raw, "version": "icws-secure.2"}),
         ("a handshake of a principal of 30 bytes", {"gateway_principal": bytes(30)}),
         ("a field whose name is a number", message | {1: 1}),
         ("a receipt that is no map", {"receipt": 1}),

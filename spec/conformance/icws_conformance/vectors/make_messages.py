@@ -16,10 +16,10 @@ from icws_conformance.vectors.build import (
     fork,
     labeled,
     leaf,
-    parts,
     pruned,
-    secret,
+    too_long,
 )
+from icws_conformance.vectors.cast import GATEWAY, KEY, OTHER_GATEWAY, OWNER, REGISTRATION, SESSION, TIME_NS
 from icws_conformance.vectors.certify import (
     APP,
     CANISTER,
@@ -40,22 +40,8 @@ from icws_secure.wire.registration import SessionState
 
 __all__ = ["heads", "messages"]
 
-_GATEWAY: Final = Principal.self_authenticating(b"gateway")
-_OTHER_GATEWAY: Final = Principal.self_authenticating(b"other gateway")
-_SESSION: Final = Principal.self_authenticating(b"session")
-_OWNER: Final = Principal.self_authenticating(b"owner")
-_KEY: Final = ClientKey(_SESSION, 7)
-_REGISTRATION: Final = secret("registration", 16)
-_REQUEST: Final = secret("request")
-_TIME_NS: Final = NOW_NS - SECOND_NS
-_TOO_LONG: Final = 3 << 20
 
 Reject: TypeAlias = Callable[..., None]
-
-
-def _long(size: int) -> dict[str, Any]:
-    """A byte string that is longer than this."""
-    return parts((b"\x5a" + size.to_bytes(4, "big"), 1), (b"\x00", size))
 
 
 # Messages ------------------------------------------------------------------------------------------------------------
@@ -80,8 +66,8 @@ def messages() -> Maker:
     made.group(
         root_key_der_hex=ROOT.public_key.der.hex(),
         canister_id=CANISTER.to_text(),
-        gateway=_GATEWAY.to_text(),
-        client_principal=_SESSION.to_text(),
+        gateway=GATEWAY.to_text(),
+        client_principal=SESSION.to_text(),
         client_nonce="7",
         now_ns=str(NOW_NS),
     )
@@ -123,11 +109,11 @@ def _unshown_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
 
 
 def _foreign_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
-    theirs = (_key(7), _content(1, key=ClientKey(_OWNER, 7)))
+    theirs = (_key(7), _content(1, key=ClientKey(OWNER, 7)))
     reject("another client's", "CLT-028", "WrongClientKey", "NotMine", _frame([theirs]))
-    earlier = (_key(7), _content(1, key=ClientKey(_SESSION, 6)))
+    earlier = (_key(7), _content(1, key=ClientKey(SESSION, 6)))
     reject("of an earlier session of the client", "CLT-028", "WrongClientKey", "NotMine", _frame([earlier]))
-    elsewhere = (_key(7, _OTHER_GATEWAY), _content(1))
+    elsewhere = (_key(7, OTHER_GATEWAY), _content(1))
     reject("of another gateway's queue", "CLT-026", "WrongGateway", "NotMine", _frame([elsewhere]))
     reject(
         "of another canister",
@@ -136,7 +122,7 @@ def _foreign_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
         "NotMine",
         _frame(stream, canister=FOREIGN),
     )
-    young = (_key(7), _content(1, time_ns=_TIME_NS + 1))
+    young = (_key(7), _content(1, time_ns=TIME_NS + 1))
     reject("a nanosecond younger than its certificate", "CLT-030", "TimestampAfterCertificate", "Late", _frame([young]))
     for comment, key, reasons in (
         ("a key with 19 digits", _key(7)[:-1], "WrongKeyForm"),
@@ -153,15 +139,15 @@ def _long_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
     many = [{"key": _key(7), "content_hex": ""}] * 1_001
     reject("1,001 messages", "CLT-020", "TooMany", "Bomb", given | {"messages": many})
     for name in ("certificate_hex", "witness_tree_hex"):
-        long = given | {name: _long(_TOO_LONG)}
+        long = given | {name: too_long()}
         reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", long)
 
 
-def _key(nonce: int, gateway: Principal = _GATEWAY) -> str:
+def _key(nonce: int, gateway: Principal = GATEWAY) -> str:
     return f"{gateway.to_text()}_{nonce:020}"
 
 
-def _content(number: int, *, text: bytes = b"", key: ClientKey = _KEY, time_ns: int = _TIME_NS) -> bytes:
+def _content(number: int, *, text: bytes = b"", key: ClientKey = KEY, time_ns: int = TIME_NS) -> bytes:
     return CanisterMessage(key, number, time_ns, False, text or f"message {number}".encode(), bytes(16)).encode()
 
 
@@ -194,7 +180,7 @@ def _frame(
 # Heads ---------------------------------------------------------------------------------------------------------------
 
 _HEAD: Final = SessionHead(
-    _REGISTRATION, 3, SessionState.OPEN, 6, 4, 3, 2, 3, _TIME_NS - SECOND_NS, NOW_NS + 3600 * SECOND_NS, None, (2,)
+    REGISTRATION, 3, SessionState.OPEN, 6, 4, 3, 2, 3, TIME_NS - SECOND_NS, NOW_NS + 3600 * SECOND_NS, None, (2,)
 )
 
 
@@ -215,11 +201,11 @@ def heads() -> Maker:
     made.group(
         root_key_der_hex=ROOT.public_key.der.hex(),
         canister_id=CANISTER.to_text(),
-        session_principal=_SESSION.to_text(),
+        session_principal=SESSION.to_text(),
         now_ns=str(NOW_NS),
     )
     epoch = NOW_NS - 10 * SECOND_NS
-    output: dict[str, Any] = {"epoch": str(epoch), "time_ns": str(_TIME_NS)}
+    output: dict[str, Any] = {"epoch": str(epoch), "time_ns": str(TIME_NS)}
     seen = {"attach": "3", "state": "open", "next_out": "6", "next_in": "4", "executed_through": "3"}
     made.accept("of an open session", "CLT-063", _head(epoch, _HEAD.encode()), **output, head=seen)
     later = cbor.decode(_HEAD.encode(), what="head")
@@ -255,14 +241,14 @@ def heads() -> Maker:
     reject("a head of more than a kilobyte", "LIB-024", "TooLarge", "Form", _head(epoch, huge))
     given = _head(epoch, _HEAD.encode())
     for name in ("certificate_hex", "witness_tree_hex"):
-        one = given | {name: _long(_TOO_LONG)}
+        one = given | {name: too_long()}
         reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", one)
     return made
 
 
 def _head(epoch: int, head: bytes | None, *, epoch_leaf: bytes | None = None, hide: str = "") -> dict[str, Any]:
-    other = (_OWNER.raw, pruned(leaf(b"another's")))
-    listed = branches(other) if head is None else branches(other, (_SESSION.raw, leaf(head)))
+    other = (OWNER.raw, pruned(leaf(b"another's")))
+    listed = branches(other) if head is None else branches(other, (SESSION.raw, leaf(head)))
     entries = {"epoch": leaf(encode_unsigned(epoch) if epoch_leaf is None else epoch_leaf), "head": listed}
     below = fork(
         *(pruned(labeled(name, entry)) if name == hide else labeled(name, entry) for name, entry in entries.items())

@@ -14,10 +14,11 @@ from icws_conformance.vectors.build import (
     fork,
     labeled,
     leaf,
-    parts,
     pruned,
     secret,
+    too_long,
 )
+from icws_conformance.vectors.cast import OWNER, REGISTRATION, REQUEST, SESSION, TIME_NS
 from icws_conformance.vectors.certify import (
     APP,
     CANISTER,
@@ -30,8 +31,6 @@ from icws_conformance.vectors.certify import (
     state_tree,
 )
 from icws_secure.wire.head import SessionHead
-from icws_secure.wire.interface import ClientKey
-from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal, RefusalCode
 from icws_secure.wire.registration import (
     Audit,
@@ -44,22 +43,8 @@ from icws_secure.wire.registration import (
 
 __all__ = ["audit_replies", "clocks", "receipts", "registrations"]
 
-_GATEWAY: Final = Principal.self_authenticating(b"gateway")
-_OTHER_GATEWAY: Final = Principal.self_authenticating(b"other gateway")
-_SESSION: Final = Principal.self_authenticating(b"session")
-_OWNER: Final = Principal.self_authenticating(b"owner")
-_KEY: Final = ClientKey(_SESSION, 7)
-_REGISTRATION: Final = secret("registration", 16)
-_REQUEST: Final = secret("request")
-_TIME_NS: Final = NOW_NS - SECOND_NS
-_TOO_LONG: Final = 3 << 20
 
 Reject: TypeAlias = Callable[..., None]
-
-
-def _long(size: int) -> dict[str, Any]:
-    """A byte string that is longer than this."""
-    return parts((b"\x5a" + size.to_bytes(4, "big"), 1), (b"\x00", size))
 
 
 # Receipts ------------------------------------------------------------------------------------------------------------
@@ -80,10 +65,8 @@ def receipts() -> Maker:
             "Bomb": ("It is longer than any real one.", "Memory and time are spent on one frame."),
         },
     )
-    made.group(
-        root_key_der_hex=ROOT.public_key.der.hex(), canister_id=CANISTER.to_text(), request_id_hex=_REQUEST.hex()
-    )
-    time_ns = str(_TIME_NS)
+    made.group(root_key_der_hex=ROOT.public_key.der.hex(), canister_id=CANISTER.to_text(), request_id_hex=REQUEST.hex())
+    time_ns = str(TIME_NS)
     done = {"status": b"replied", "reply": b"DIDL\x00\x00"}
     refused = {"status": b"rejected", "reject_code": b"\x05", "reject_message": b"no", "error_code": b"IC0503"}
     replied = {"time_ns": time_ns, "status": "replied", "reply_hex": b"DIDL\x00\x00".hex()}
@@ -122,18 +105,18 @@ def receipts() -> Maker:
         ("an error code that is no UTF-8", {"error_code": b"\xff"}),
     ):
         reject(comment, "LIB-010", "Malformed", "Form", _status(refused | change))
-    reject("longer than three megabytes", "CLT-020 CLT-040", "TooLarge", "Bomb", {"certificate_hex": _long(_TOO_LONG)})
+    reject("longer than three megabytes", "CLT-020 CLT-040", "TooLarge", "Bomb", {"certificate_hex": too_long()})
     return made
 
 
 def _status(
     fields: dict[str, Any],
     *,
-    request: bytes = _REQUEST,
+    request: bytes = REQUEST,
     hide: str = "",
     chain: dict[str, bytes] | None = None,
     subnet: Any = APP,
-    time_ns: int = _TIME_NS,
+    time_ns: int = TIME_NS,
 ) -> dict[str, Any]:
     entries: Tree = [0]
     for name in sorted(fields, reverse=True):
@@ -156,16 +139,14 @@ def audit_replies() -> Maker:
         ],
         {"Form": ("The answer is not about one session.", "Another session's state is taken for one's own.")},
     )
-    made.group(
-        root_key_der_hex=ROOT.public_key.der.hex(), canister_id=CANISTER.to_text(), request_id_hex=_REQUEST.hex()
-    )
-    head = SessionHead(_REGISTRATION, 3, SessionState.OPEN, 6, 4, 3, 2, 3, _TIME_NS, NOW_NS).encode()
+    made.group(root_key_der_hex=ROOT.public_key.der.hex(), canister_id=CANISTER.to_text(), request_id_hex=REQUEST.hex())
+    head = SessionHead(REGISTRATION, 3, SessionState.OPEN, 6, 4, 3, 2, 3, TIME_NS, NOW_NS).encode()
     epoch = NOW_NS - 1000 * SECOND_NS
 
     def given(result: Audit | Refusal) -> dict[str, Any]:
         return _status({"status": b"replied", "reply": encode_audit_result(result)})
 
-    output: dict[str, Any] = {"epoch": str(epoch), "time_ns": str(_TIME_NS)}
+    output: dict[str, Any] = {"epoch": str(epoch), "time_ns": str(TIME_NS)}
     made.accept("of an open session", "CLT-063", given(Audit(epoch, (head,))), **output, attach="3")
     made.accept("of no session", "CLT-063", given(Audit(epoch, (None,))), **output)
     for comment, heads in (("no session", ()), ("two sessions", (head, head))):
@@ -209,9 +190,9 @@ def clocks() -> Maker:
 
 _MINUTE_NS: Final = 60 * SECOND_NS
 _PARAMETERS: Final = Parameters(
-    registration_id=_REGISTRATION,
-    session_principal=_SESSION,
-    owner=_OWNER,
+    registration_id=REGISTRATION,
+    session_principal=SESSION,
+    owner=OWNER,
     profile="icws-secure/1",
     epoch=NOW_NS - 1000 * SECOND_NS,
     expires_at_ns=NOW_NS + 60 * _MINUTE_NS,
@@ -247,13 +228,13 @@ def registrations() -> Maker:
     made.group(
         root_key_der_hex=ROOT.public_key.der.hex(),
         canister_id=CANISTER.to_text(),
-        request_id_hex=_REQUEST.hex(),
-        owner=_OWNER.to_text(),
-        session_principal=_SESSION.to_text(),
+        request_id_hex=REQUEST.hex(),
+        owner=OWNER.to_text(),
+        session_principal=SESSION.to_text(),
         now_ns=str(NOW_NS),
     )
     output: dict[str, Any] = {
-        "registration_id_hex": _REGISTRATION.hex(),
+        "registration_id_hex": REGISTRATION.hex(),
         "epoch": str(_PARAMETERS.epoch),
         "expires_at_ns": str(_PARAMETERS.expires_at_ns),
         "suites": ["hpke-x25519", "none"],
@@ -261,7 +242,7 @@ def registrations() -> Maker:
     made.accept("parameters", "CLT-002 CLT-007", _reply(_PARAMETERS), **output)
     asked = {"expires_at_ns": str(_PARAMETERS.expires_at_ns)}
     made.accept("parameters, with the end that was asked for", "CLT-007", _reply(_PARAMETERS) | asked, **output)
-    again = {"registration_id_hex": _REGISTRATION.hex(), "epoch": str(_PARAMETERS.epoch)}
+    again = {"registration_id_hex": REGISTRATION.hex(), "epoch": str(_PARAMETERS.epoch)}
     made.accept("parameters anew", "CLT-007", _reply(_PARAMETERS) | again, **output)
 
     def reject(comment: str, names: str, reasons: str, flag: str, given: dict[str, Any]) -> None:
@@ -278,8 +259,8 @@ def registrations() -> Maker:
     garbage = _status({"status": b"replied", "reply": b"DIDL\x00\x00"})
     reject("a reply that does not decode", "CLT-002", "Malformed", "Downgrade", garbage)
     swaps: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("session", {"session_principal": _OWNER}),
-        ("owner", {"owner": _SESSION}),
+        ("session", {"session_principal": OWNER}),
+        ("owner", {"owner": SESSION}),
     )
     for comment, change in swaps:
         given = _reply(replace(_PARAMETERS, **change))

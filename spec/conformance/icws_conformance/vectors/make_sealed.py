@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from icws_conformance.vectors.build import NOW_NS, SECOND_NS, Maker, secret
+from icws_conformance.vectors.cast import REGISTRATION, SESSION
 from icws_conformance.vectors.make_payload import seal
 from icws_conformance.vectors.make_vetkd import vetkey_of
 from icws_secure.wire import cbor
@@ -20,11 +21,9 @@ from icws_secure.wire.principal import Principal
 __all__ = ["hop_streams", "hpke", "key_rings", "representations", "room_messages", "room_streams", "suites"]
 
 _CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
-_SESSION: Final = Principal.self_authenticating(b"session")
 _OTHER: Final = Principal.self_authenticating(b"other session")
 _VERSION: Final = "icws-secure/1"
 _SUITE: Final = "hpke-x25519"
-_REGISTRATION: Final = secret("registration", 16)
 _KEY_ID: Final = secret("key id", 8)
 
 
@@ -114,7 +113,7 @@ def hpke() -> Maker:
 
 
 def _info(attach: int) -> bytes:
-    return cbor.encode([_VERSION, _CANISTER.raw, [_SESSION.raw, 7], _REGISTRATION, attach, _SUITE, _KEY_ID])
+    return cbor.encode([_VERSION, _CANISTER.raw, [SESSION.raw, 7], REGISTRATION, attach, _SUITE, _KEY_ID])
 
 
 # Hop -----------------------------------------------------------------------------------------------------------------
@@ -129,7 +128,7 @@ def _message_key(attach: int, direction: str, start: int, seq: int) -> tuple[byt
 
 
 def _hop(attach: int, direction: str, start: int, seq: int, text: bytes, kid: bytes | None = None) -> bytes:
-    external = cbor.encode([_VERSION, _CANISTER.raw, [_SESSION.raw, 7], direction, seq])
+    external = cbor.encode([_VERSION, _CANISTER.raw, [SESSION.raw, 7], direction, seq])
     name = attach.to_bytes(8, "big") if kid is None else kid
     return seal(24, *_message_key(attach, direction, start, seq), name, external, text)
 
@@ -150,9 +149,9 @@ def hop_streams() -> Maker:
     )
     made.group(
         canister_id=_CANISTER.to_text(),
-        client_principal=_SESSION.to_text(),
+        client_principal=SESSION.to_text(),
         client_nonce="7",
-        registration_id_hex=_REGISTRATION.hex(),
+        registration_id_hex=REGISTRATION.hex(),
         key_id_hex=_KEY_ID.hex(),
     )
 
@@ -264,35 +263,35 @@ def room_streams() -> Maker:
             "open": [{"sender": sender.to_text(), "content_hex": content.hex()} | more for sender, content in items]
         }
 
-    first, second = _room(_SESSION, 1, b"hello"), _room(_SESSION, 4, b"again")
+    first, second = _room(SESSION, 1, b"hello"), _room(SESSION, 4, b"again")
     theirs = _room(_OTHER, 1, b"hello yourself")
     names = "PAY-008 PAY-006"
     made.accept(
         "two senders",
         names,
-        given((_SESSION, first), (_OTHER, theirs), (_SESSION, second)),
+        given((SESSION, first), (_OTHER, theirs), (SESSION, second)),
         opened_hex=[text.hex() for text in (b"hello", b"hello yourself", b"again")],
     )
-    replayed = given((_SESSION, first), (_SESSION, first))
+    replayed = given((SESSION, first), (SESSION, first))
     made.reject("a content twice", "PAY-008", "Replayed", replayed, "Replayed")
-    made.reject("a lower counter", "PAY-008", "Replayed", given((_SESSION, second), (_SESSION, first)), "Replayed")
-    zero = given((_SESSION, _room(_SESSION, 0, b"m")))
+    made.reject("a lower counter", "PAY-008", "Replayed", given((SESSION, second), (SESSION, first)), "Replayed")
+    zero = given((SESSION, _room(SESSION, 0, b"m")))
     made.reject("counter 0", "PAY-008", "Replayed", zero, "Replayed")
     made.reject("in another's name", "PAY-008", "OpenFailed", given((_OTHER, first)), "Place")
-    moved = _room(_SESSION, 1, b"hello", kid=(2).to_bytes(8, "big") + (9).to_bytes(8, "big"))
-    made.reject("under another counter than sealed", "PAY-008", "OpenFailed", given((_SESSION, moved)), "Place")
-    short = _room(_SESSION, 1, b"hello", kid=bytes(15))
-    made.reject("without room epoch and counter", "PAY-001", "Unsealed", given((_SESSION, short)), "Place")
-    plain = given((_SESSION, b"hello"))
+    moved = _room(SESSION, 1, b"hello", kid=(2).to_bytes(8, "big") + (9).to_bytes(8, "big"))
+    made.reject("under another counter than sealed", "PAY-008", "OpenFailed", given((SESSION, moved)), "Place")
+    short = _room(SESSION, 1, b"hello", kid=bytes(15))
+    made.reject("without room epoch and counter", "PAY-001", "Unsealed", given((SESSION, short)), "Place")
+    plain = given((SESSION, b"hello"))
     made.reject("text that is not sealed", "PAY-003", "Unsealed", plain, "Place")
-    attic = given((_SESSION, first), room_hex=b"attic".hex())
+    attic = given((SESSION, first), room_hex=b"attic".hex())
     made.reject("of another room", "PAY-008", "UnknownKey", attic, "Epoch")
-    old, new = _room(_SESSION, 1, b"m", epoch=1), _room(_SESSION, 1, b"m", epoch=3)
-    made.reject("sealed under an earlier epoch", "PAY-010", "StaleRoomEpoch", given((_SESSION, old)), "Epoch")
-    stale = given((_SESSION, first), epoch="1")
+    old, new = _room(SESSION, 1, b"m", epoch=1), _room(SESSION, 1, b"m", epoch=3)
+    made.reject("sealed under an earlier epoch", "PAY-010", "StaleRoomEpoch", given((SESSION, old)), "Epoch")
+    stale = given((SESSION, first), epoch="1")
     made.reject("said to be of an earlier epoch", "PAY-010", "StaleRoomEpoch", stale, "Epoch")
-    made.reject("sealed under a later epoch", "PAY-008", "UnknownKey", given((_SESSION, new)), "Epoch")
-    made.reject("said to be of a later epoch", "PAY-008", "UnknownKey", given((_SESSION, first), epoch="3"), "Epoch")
+    made.reject("sealed under a later epoch", "PAY-008", "UnknownKey", given((SESSION, new)), "Epoch")
+    made.reject("said to be of a later epoch", "PAY-008", "UnknownKey", given((SESSION, first), epoch="3"), "Epoch")
     return made
 
 
@@ -306,9 +305,9 @@ def room_messages() -> Maker:
         ],
         {"Form": ("It is not of its one form.", "Unsealed text, or text about another room, passes for a member's.")},
     )
-    content = _room(_SESSION, 1, b"hello")
+    content = _room(SESSION, 1, b"hello")
     posted: list[Any] = ["post", _ROOM, content]
-    delivered: list[Any] = ["message", _ROOM, 2, _SESSION.raw, content]
+    delivered: list[Any] = ["message", _ROOM, 2, SESSION.raw, content]
     moved: list[Any] = ["epoch", _ROOM, 3]
     refused: list[Any] = ["refused", _ROOM, 3, 9, "StaleRoomEpoch"]
 
@@ -324,14 +323,14 @@ def room_messages() -> Maker:
         made.accept(comment, "PAY-003", given("message", value), type=type_)
     for comment, of, wrong in (
         ("a post of text that is not sealed", "post", ["post", _ROOM, b"hello"]),
-        ("a post without key's name", "post", ["post", _ROOM, _room(_SESSION, 1, b"m", kid=b"")]),
+        ("a post without key's name", "post", ["post", _ROOM, _room(SESSION, 1, b"m", kid=b"")]),
         ("a post in a room of 65 bytes", "post", ["post", bytes(65), content]),
         ("a post in the other direction", "post", delivered),
         ("a post with a tag", "post", b"\xd9\xd9\xf7" + cbor.encode(posted)),
         ("a post with a longer length", "post", b"\x98\x03" + cbor.encode(posted)[1:]),
         ("a delivery of text that is not sealed", "message", [*delivered[:4], b"hello"]),
         ("a delivery of a principal of 30 bytes", "message", [*delivered[:3], bytes(30), content]),
-        ("a delivery of an epoch below 0", "message", ["message", _ROOM, -1, _SESSION.raw, content]),
+        ("a delivery of an epoch below 0", "message", ["message", _ROOM, -1, SESSION.raw, content]),
         ("an epoch of 65 bits", "message", ["epoch", _ROOM, 1 << 64]),
         ("an epoch that is true", "message", ["epoch", _ROOM, True]),
         ("a refusal with a code that there is not", "message", [*refused[:4], "Because"]),
