@@ -31,7 +31,7 @@ class _BlspyBackend:
             point = blspy.G1Element.from_bytes(signature)
         except (ValueError, RuntimeError) as error:
             # [ICWS-LIB-009]
-            raise _outside("signature") from error
+            raise points.outside_subgroup("signature") from error
         hashed = blspy.G1Element.from_message(message, points.DST)
         # [ICWS-LIB-010] e(signature, g2) = e(H(message), key)
         if point.pair(_G2) != hashed.pair(key):
@@ -47,15 +47,7 @@ def _public_key(public_key: bytes) -> Any:
         return blspy.G2Element.from_bytes(public_key)
     except (ValueError, RuntimeError) as error:
         # [ICWS-LIB-009]
-        raise _outside("public key") from error
-
-
-def _outside(what: str) -> CertificateError:
-    return CertificateError(
-        f"BLS {what} is not a point of the prime-order subgroup",
-        reason=Reason.BAD_BLS_POINT,
-        requirement="ICWS-LIB-009",
-    )
+        raise points.outside_subgroup("public key") from error
 
 
 BACKEND: Final = _BlspyBackend()

@@ -37,7 +37,7 @@ class _PyblstBackend:
             point = pyblst.BlstP1Element.uncompress(signature)
         except ValueError as error:
             # [ICWS-LIB-009]
-            raise _outside("signature") from error
+            raise points.outside_subgroup("signature") from error
         hashed = pyblst.BlstP1Element.hash_to_group(message, points.DST)
         # [ICWS-LIB-010] e(signature, g2) = e(H(message), key)
         if not pyblst.final_verify(pyblst.miller_loop(point, _G2), pyblst.miller_loop(hashed, key)):
@@ -53,15 +53,7 @@ def _public_key(public_key: bytes) -> Any:
         return pyblst.BlstP2Element.uncompress(public_key)
     except ValueError as error:
         # [ICWS-LIB-009]
-        raise _outside("public key") from error
-
-
-def _outside(what: str) -> CertificateError:
-    return CertificateError(
-        f"BLS {what} is not a point of the prime-order subgroup",
-        reason=Reason.BAD_BLS_POINT,
-        requirement="ICWS-LIB-009",
-    )
+        raise points.outside_subgroup("public key") from error
 
 
 BACKEND: Final = _PyblstBackend()

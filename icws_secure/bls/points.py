@@ -27,6 +27,7 @@ __all__ = [
     "SIGNATURE_BYTES",
     "check_public_key_encoding",
     "check_signature_encoding",
+    "outside_subgroup",
 ]
 
 SIGNATURE_BYTES: Final = 48
@@ -65,6 +66,11 @@ def check_public_key_encoding(public_key: bytes) -> None:
         CertificateError: BAD_BLS_POINT.
     """
     _check(public_key, PUBLIC_KEY_BYTES, "public key")
+
+
+def outside_subgroup(what: str) -> CertificateError:
+    """The error of a backend that cannot decompress a point: it is not on the curve, or not in the subgroup."""
+    return _bad(f"BLS {what} is not a point of the prime-order subgroup")
 
 
 def _check(point: bytes, length: int, what: str) -> None:

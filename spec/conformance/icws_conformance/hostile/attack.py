@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from icws_conformance.hostile.target import CertifiedMessage, split
 from icws_secure.wire.frames import ClientFrame, GatewayFrame
 
 if TYPE_CHECKING:
     from icws_conformance.hostile.proxy import Wire
 
-__all__ = ["Attack", "PassThrough"]
+__all__ = ["Attack", "MessageAttack", "PassThrough"]
 
 
 class Attack:
@@ -39,6 +40,21 @@ class Attack:
     async def from_client(self, wire: Wire, frame: ClientFrame) -> None:
         """A frame of the victim for the real gateway."""
         await wire.to_gateway(frame)
+
+
+class MessageAttack(Attack):
+    """Base of attacks that decide about each message of the canister; frames without one are passed on."""
+
+    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
+        messages = list(split(frame))
+        if not messages:
+            await wire.to_client(frame)
+        for message in messages:
+            await self.from_canister(wire, frame, message)
+
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        """A message of the canister for the victim; what is shown instead goes in a frame like the one it came in."""
+        await wire.to_client(message.frame(frame))
 
 
 class PassThrough(Attack):

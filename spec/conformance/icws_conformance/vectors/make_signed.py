@@ -21,7 +21,6 @@ __all__ = ["delegations", "envelopes"]
 Given: TypeAlias = Callable[[dict[str, Any]], dict[str, str]]
 
 _PREFIX: Final = bytes.fromhex("302a300506032b6570032100")
-_CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
 _MINUTE_NS: Final = 60 * SECOND_NS
 
 
@@ -51,7 +50,7 @@ def _hash(value: object) -> bytes:
 def _content(user: _User | Principal, **changes: Any) -> dict[str, Any]:
     content = {
         "request_type": "call",
-        "canister_id": _CANISTER.raw,
+        "canister_id": CANISTER.raw,
         "method_name": "ws_message",
         "arg": b"DIDL\x00\x00",
         "sender": (user if isinstance(user, Principal) else user.principal).raw,
@@ -85,7 +84,7 @@ def envelopes() -> Maker:
         },
     )
     user, other = _User("user"), _User("other")
-    made.group(endpoint="call", now_ns=str(NOW_NS), effective_canister_id=_CANISTER.to_text())
+    made.group(endpoint="call", now_ns=str(NOW_NS), effective_canister_id=CANISTER.to_text())
 
     def given(envelope: dict[str, Any]) -> dict[str, str]:
         return {"envelope_hex": cbor.encode_self_described(envelope).hex()}
@@ -178,13 +177,13 @@ def _unsigned(made: Maker, given: Given, user: _User) -> None:
         made.reject(
             f"an anonymous call with {comment}", "LIB-016", "AnonymousSigned", given(anonymous | more), "Impostor"
         )
-    info = {"content": _content(user, sender=b"\x04", sender_info={"info": b"i", "signer": _CANISTER.raw, "sig": b"s"})}
+    info = {"content": _content(user, sender=b"\x04", sender_info={"info": b"i", "signer": CANISTER.raw, "sig": b"s"})}
     made.reject("an anonymous call with sender_info", "LIB-019", "AnonymousSigned", given(info), "Impostor")
     for comment, missing in (("key", "sender_pubkey"), ("signature", "sender_sig")):
         whole = _signed(user, _content(user))
         fewer = {name: value for name, value in whole.items() if name != missing}
         made.reject(f"a call without {comment}", "LIB-016", "SignatureMissing", given(fewer), "Impostor")
-    told = _content(user, sender_info={"info": b"i", "signer": _CANISTER.raw, "sig": b"s"})
+    told = _content(user, sender_info={"info": b"i", "signer": CANISTER.raw, "sig": b"s"})
     made.reject("sender_info under a user's own key", "LIB-019", "BadPublicKey", given(_signed(user, told)), "Impostor")
 
 
@@ -246,7 +245,7 @@ def _sender_infos(made: Maker, given: Given) -> None:
     made.group(
         endpoint="call",
         now_ns=str(NOW_NS),
-        effective_canister_id=_CANISTER.to_text(),
+        effective_canister_id=CANISTER.to_text(),
         root_key_der_hex=ROOT.public_key.der.hex(),
     )
 
@@ -271,7 +270,7 @@ def _sender_infos(made: Maker, given: Given) -> None:
 
 def _read_states(made: Maker, given: Given, user: _User) -> None:
     """Requests for certificates."""
-    made.group(endpoint="read_state", now_ns=str(NOW_NS), effective_canister_id=_CANISTER.to_text())
+    made.group(endpoint="read_state", now_ns=str(NOW_NS), effective_canister_id=CANISTER.to_text())
 
     def asked(paths: Any) -> dict[str, str]:
         content = {"request_type": "read_state", "paths": paths, "sender": user.principal.raw}
@@ -308,7 +307,7 @@ def delegations() -> Maker:
     made.group(
         root_public_key_der_hex=root.der.hex(),
         now_ns=str(NOW_NS),
-        canister_id=_CANISTER.to_text(),
+        canister_id=CANISTER.to_text(),
         request_type="call",
     )
 
@@ -343,7 +342,7 @@ def delegations() -> Maker:
     accept("no link", [])
     accept("two links", chain(2))
     accept("twenty links", chain(20))
-    accept("a target that is the canister", [link(root, links[0], targets=[_CANISTER])])
+    accept("a target that is the canister", [link(root, links[0], targets=[CANISTER])])
     reject("twenty-one links", "DelegationTooLong", chain(21))
     reject("an expired link", "DelegationExpired", [link(root, links[0], expires=NOW_NS - 1)])
     reject("a target that is another canister", "DelegationTarget", [link(root, links[0], targets=[root.principal])])
@@ -353,9 +352,9 @@ def delegations() -> Maker:
     reject("a link signed by another key", "BadSignature", [link(links[1], links[0])])
     reject("a key twice", "DelegationCycle", [link(root, links[0]), link(links[0], root)])
     widened = link(root, links[0], targets=[root.principal])
-    reject("targets changed after signing", "BadSignature", [widened | {"targets": [_CANISTER.to_text()]}])
+    reject("targets changed after signing", "BadSignature", [widened | {"targets": [CANISTER.to_text()]}])
     longer = link(root, links[0])
-    many = link(root, links[0], targets=[_CANISTER] * 1_001)
+    many = link(root, links[0], targets=[CANISTER] * 1_001)
     reject("1,001 targets", "DelegationTarget", [many])
     short = link(root, links[0])
     reject("a signature of 63 bytes", "BadSignature", [short | {"signature_hex": short["signature_hex"][:-2]}])
@@ -363,7 +362,7 @@ def delegations() -> Maker:
     reject("a link to bytes that are no key", "BadPublicKey BadSignature", [keyless | {"pubkey_hex": "00"}])
     reject("expiry changed after signing", "BadSignature", [longer | {"expiration_ns": str(NOW_NS + 10 * _MINUTE_NS)}])
     made.group(root_public_key_der_hex=root.der.hex(), now_ns=str(NOW_NS), request_type="read_state")
-    reject("a target, where no canister is addressed", "DelegationTarget", [link(root, links[0], targets=[_CANISTER])])
+    reject("a target, where no canister is addressed", "DelegationTarget", [link(root, links[0], targets=[CANISTER])])
     made.accept(
         "a permission for queries, at a request for a certificate",
         "LIB-018",

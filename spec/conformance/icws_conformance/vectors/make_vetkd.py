@@ -15,12 +15,12 @@ from pyblst import BlstP1Element, BlstP2Element
 
 from icws_canister_mock.replica.keys import G1_GENERATOR, G2_GENERATOR, GROUP_ORDER
 from icws_conformance.vectors.build import Maker, secret
+from icws_conformance.vectors.certify import CANISTER
 
 __all__ = ["vetkd", "vetkey_of"]
 
 _G1: Final = BlstP1Element.uncompress(G1_GENERATOR)
 _G2: Final = BlstP2Element.uncompress(G2_GENERATOR)
-_CANISTER: Final = bytes.fromhex("00000000003002100101")
 _CONTEXT: Final = b"icws-room/1\x04chat"
 _INPUT: Final = b"an input"
 _INFINITY1: Final = b"\xc0" + bytes(47)
@@ -51,7 +51,7 @@ def _offset(key: bytes, name: bytes, domain: bytes) -> int:
 
 _MASTER: Final = _scalar("master")
 _FOR_CANISTER: Final = (
-    _MASTER + _offset(_public(_MASTER), _CANISTER, b"ic-vetkd-bls12-381-g2-canister-id")
+    _MASTER + _offset(_public(_MASTER), CANISTER.raw, b"ic-vetkd-bls12-381-g2-canister-id")
 ) % GROUP_ORDER
 _DERIVED: Final = (
     _FOR_CANISTER + _offset(_public(_FOR_CANISTER), _CONTEXT, b"ic-vetkd-bls12-381-g2-context")
@@ -102,7 +102,7 @@ def vetkd() -> Maker:
 
 
 def _public_keys(made: Maker) -> None:
-    made.group(op="derive_public_key", canister_id_hex=_CANISTER.hex())
+    made.group(op="derive_public_key", canister_id_hex=CANISTER.raw.hex())
     master = _public(_MASTER)
     for comment, context, derived in (
         ("a canister's and context's key", _CONTEXT, _public(_DERIVED)),
@@ -197,7 +197,7 @@ def _vetkeys(made: Maker) -> None:
     made.group(
         op="vrf",
         master_public_key_hex=_public(_MASTER).hex(),
-        canister_id_hex=_CANISTER.hex(),
+        canister_id_hex=CANISTER.raw.hex(),
         context_hex=_CONTEXT.hex(),
     )
     encoded = vetkey + derived + _INPUT

@@ -238,30 +238,26 @@ def _lagging() -> PollLie:
     return lie
 
 
-def _skipping() -> PollLie:
+def _leaving_out(gap: slice) -> PollLie:
+    """Leaves this part of a longer answer out, once."""
     left = 1
 
     def lie(asked: int, result: CertifiedMessages) -> CertifiedMessages | None:
         nonlocal left
-        if not left or len(result.messages) < 3:
+        if not left or len(result.messages) <= gap.stop:
             return None
         left -= 1
-        return replace(result, messages=result.messages[2:])
+        return replace(result, messages=result.messages[: gap.start] + result.messages[gap.stop :])
 
     return lie
+
+
+def _skipping() -> PollLie:
+    return _leaving_out(slice(0, 2))
 
 
 def _holes() -> PollLie:
-    left = 1
-
-    def lie(asked: int, result: CertifiedMessages) -> CertifiedMessages | None:
-        nonlocal left
-        if not left or len(result.messages) < 5:
-            return None
-        left -= 1
-        return replace(result, messages=(*result.messages[:2], *result.messages[4:]))
-
-    return lie
+    return _leaving_out(slice(2, 4))
 
 
 def _reversed() -> PollLie:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
-from icws_conformance.hostile.attack import Attack
+from icws_conformance.hostile.attack import Attack, MessageAttack
 from icws_conformance.hostile.forge import Forge, Subnet
 from icws_conformance.hostile.proxy import Wire
-from icws_conformance.hostile.target import CertifiedMessage, Target, split
+from icws_conformance.hostile.target import CertifiedMessage, Target
 from icws_conformance.hostile.wrapping import in_the_form_of
 from icws_secure.limits import NS_PER_S
 from icws_secure.wire.frames import GatewayFrame
@@ -33,7 +33,7 @@ Change = Callable[[Wire, CertifiedMessage], CertifiedMessage]
 _SALT = bytes(16)
 
 
-class EachMessage(Attack):
+class EachMessage(MessageAttack):
     """Shows struck messages as ``change`` makes them, all others as they came.
 
     Args:
@@ -48,16 +48,12 @@ class EachMessage(Attack):
         self.target = target
         self.change = change
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            if self.target.hit(message):
-                self.struck += 1
-                await wire.to_client(self.change(wire, message).frame(frame))
-            else:
-                await wire.to_client(message.frame(frame))
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        if self.target.hit(message):
+            self.struck += 1
+            await wire.to_client(self.change(wire, message).frame(frame))
+        else:
+            await wire.to_client(message.frame(frame))
 
 
 def altered_content(target: Target) -> Attack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from icws_conformance.hostile.attack import Attack
+from icws_conformance.hostile.attack import Attack, MessageAttack
 from icws_conformance.hostile.proxy import HostileGateway, Wire
 from icws_conformance.hostile.target import CertifiedMessage, Kind, Target, split
 from icws_secure.wire.frames import (
@@ -20,7 +20,7 @@ from icws_secure.wire.frames import (
 __all__ = ["Collusion", "Crossed", "Deaf", "Delay", "Drop", "Duplicate", "Mute", "Reorder", "Replay", "Silence"]
 
 
-class Drop(Attack):
+class Drop(MessageAttack):
     """Keeps struck messages for itself.
 
     Args:
@@ -38,14 +38,13 @@ class Drop(Attack):
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
         if isinstance(frame, HeadFrame) and not self.heads:
             return
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            if self.target.hit(message):
-                self.struck += 1
-            else:
-                await wire.to_client(message.frame(frame))
+        await super().from_gateway(wire, frame)
+
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        if self.target.hit(message):
+            self.struck += 1
+        else:
+            await wire.to_client(message.frame(frame))
 
 
 class Delay(Attack):
@@ -72,7 +71,7 @@ class Delay(Attack):
         await wire.to_client(frame)
 
 
-class Replay(Attack):
+class Replay(MessageAttack):
     """Shows a struck message, and later shows it again in place of the next one."""
 
     name = "replay"
@@ -81,22 +80,18 @@ class Replay(Attack):
         super().__init__()
         self.target = target
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            kept = wire.notes.pop("replay", None)
-            if isinstance(kept, CertifiedMessage):
-                self.struck += 1
-                await wire.to_client(kept.frame(frame))
-                continue
-            if self.target.hit(message):
-                wire.notes["replay"] = message
-            await wire.to_client(message.frame(frame))
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        kept = wire.notes.pop("replay", None)
+        if isinstance(kept, CertifiedMessage):
+            self.struck += 1
+            await wire.to_client(kept.frame(frame))
+            return
+        if self.target.hit(message):
+            wire.notes["replay"] = message
+        await wire.to_client(message.frame(frame))
 
 
-class Duplicate(Attack):
+class Duplicate(MessageAttack):
     """Shows a struck message twice in a row."""
 
     name = "duplicate"
@@ -105,18 +100,14 @@ class Duplicate(Attack):
         super().__init__()
         self.target = target
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        await wire.to_client(message.frame(frame))
+        if self.target.hit(message):
+            self.struck += 1
             await wire.to_client(message.frame(frame))
-            if self.target.hit(message):
-                self.struck += 1
-                await wire.to_client(message.frame(frame))
 
 
-class Reorder(Attack):
+class Reorder(MessageAttack):
     """Holds a struck message back until the one after it has been shown."""
 
     name = "reorder"
@@ -125,22 +116,18 @@ class Reorder(Attack):
         super().__init__()
         self.target = target
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            held = wire.notes.pop("held", None)
-            if held is None and self.target.hit(message):
-                wire.notes["held"] = message
-                continue
-            await wire.to_client(message.frame(frame))
-            if isinstance(held, CertifiedMessage):
-                self.struck += 1
-                await wire.to_client(held.frame(frame))
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        held = wire.notes.pop("held", None)
+        if held is None and self.target.hit(message):
+            wire.notes["held"] = message
+            return
+        await wire.to_client(message.frame(frame))
+        if isinstance(held, CertifiedMessage):
+            self.struck += 1
+            await wire.to_client(held.frame(frame))
 
 
-class Crossed(Attack):
+class Crossed(MessageAttack):
     """Shows the second victim the first one's messages of a kind, genuine and certified, in place of its own.
 
     Where it can, it takes the one with the sequence number that the second victim waits for.
@@ -157,15 +144,11 @@ class Crossed(Attack):
         if wire.number == 0:
             self.stolen += [message for message in split(frame) if message.kind is self.kind]
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            if message.kind is self.kind and wire.number > 0 and self.stolen:
-                self.struck += 1
-                message = self._same_number(message)
-            await wire.to_client(message.frame(frame))
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        if message.kind is self.kind and wire.number > 0 and self.stolen:
+            self.struck += 1
+            message = self._same_number(message)
+        await wire.to_client(message.frame(frame))
 
     def _same_number(self, wanted: CertifiedMessage) -> CertifiedMessage:
         number = wanted.decoded.sequence_num if wanted.decoded is not None else None
@@ -175,7 +158,7 @@ class Crossed(Attack):
         return self.stolen[-1]
 
 
-class Collusion(Attack):
+class Collusion(MessageAttack):
     """Two gateways work together: what one was given for the victim, the other shows it after the failover.
 
     Use one object for both hostile gateways.
@@ -194,15 +177,11 @@ class Collusion(Attack):
         if wire.hostile is self._first:
             self._captured += [message for message in split(frame) if message.kind is self.target.kind]
 
-    async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
-        messages = list(split(frame))
-        if not messages:
-            await wire.to_client(frame)
-        for message in messages:
-            if wire.hostile is not self._first and self._captured and self.target.hit(message):
-                self.struck += 1
-                message = self._captured[-1]
-            await wire.to_client(message.frame(frame))
+    async def from_canister(self, wire: Wire, frame: GatewayFrame, message: CertifiedMessage) -> None:
+        if wire.hostile is not self._first and self._captured and self.target.hit(message):
+            self.struck += 1
+            message = self._captured[-1]
+        await wire.to_client(message.frame(frame))
 
 
 class Silence(Attack):
