@@ -140,7 +140,7 @@ def _long_messages(reject: Reject, stream: list[tuple[str, bytes]]) -> None:
     reject("1,001 messages", "CLT-020", "TooMany", "Bomb", given | {"messages": many})
     for name in ("certificate_hex", "witness_tree_hex"):
         long = given | {name: too_long()}
-        reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", long)
+        reject(f"a {name.removesuffix('_hex')} longer than three megabytes", "CLT-020", "TooLarge", "Bomb", long)
 
 
 def _key(nonce: int, gateway: Principal = GATEWAY) -> str:
@@ -242,7 +242,7 @@ def heads() -> Maker:
     given = _head(epoch, _HEAD.encode())
     for name in ("certificate_hex", "witness_tree_hex"):
         one = given | {name: too_long()}
-        reject(f"a {name.removesuffix('_hex')} of a megabyte", "CLT-020", "TooLarge", "Bomb", one)
+        reject(f"a {name.removesuffix('_hex')} longer than three megabytes", "CLT-020", "TooLarge", "Bomb", one)
     return made
 
 

@@ -28,6 +28,25 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         ),
     ),
     handmade(
+        "ICWS-LIB-013",
+        "older-list-stands-in",
+        "Asks the older list of ranges where no shard that is shown has the canister.",
+        "vectors:canister_ranges-16",
+        patch(
+            "icws_secure.verify.ranges",
+            "    return CanisterRanges(tuple(labels), tuple(ranges))",
+            "    older = _read_single(tree, subnet_id).shards\n"
+            "    return CanisterRanges((b'', *labels), (sum(older, ()), *(shard + sum(older, ()) for shard in ranges)))",
+        ),
+    ),
+    handmade(
+        "ICWS-LIB-013",
+        "hidden-shards-hide-the-older-list",
+        "Takes the newer place for shown where it is pruned.",
+        "vectors:canister_ranges-4",
+        patch("icws_secure.verify.ranges", "if shards is ABSENT or shards is UNKNOWN:", "if shards is ABSENT:"),
+    ),
+    handmade(
         "ICWS-LIB-015",
         "cached-for-all-canisters",
         "Lets a certificate that was verified once speak for every canister.",
