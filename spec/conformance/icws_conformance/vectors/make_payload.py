@@ -10,12 +10,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from icws_conformance.vectors.build import NOW_NS, Maker, secret
 from icws_conformance.vectors.cast import SESSION
+from icws_conformance.vectors.certify import CANISTER
 from icws_secure.wire import cbor
-from icws_secure.wire.principal import Principal
 
 __all__ = ["payloads", "seal"]
 
-_CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
 _VERSION: Final = "icws-secure/1"
 
 
@@ -46,14 +45,14 @@ def payloads() -> Maker:
 
 def _hop(made: Maker) -> None:
     key, nonce_key, kid = secret("hop key"), secret("hop nonce key"), (3).to_bytes(8, "big")
-    place = [_VERSION, _CANISTER.raw, [SESSION.raw, 7], "s2c", 5]
+    place = [_VERSION, CANISTER.raw, [SESSION.raw, 7], "s2c", 5]
     registration, key_id = secret("registration", 16), secret("key id", 8)
     external = cbor.encode(place)
     content, plaintext = seal(24, key, nonce_key, kid, external, b"a message"), b"a message"
-    info = cbor.encode([_VERSION, _CANISTER.raw, [SESSION.raw, 7], registration, 3, "hpke-x25519", key_id])
+    info = cbor.encode([_VERSION, CANISTER.raw, [SESSION.raw, 7], registration, 3, "hpke-x25519", key_id])
     shared: dict[str, Any] = {
         "suite": "hpke",
-        "canister_id": _CANISTER.to_text(),
+        "canister_id": CANISTER.to_text(),
         "client_principal": SESSION.to_text(),
         "registration_id_hex": registration.hex(),
         "attach": "3",
@@ -91,12 +90,12 @@ def _room(made: Maker) -> None:
     key, nonce_key = secret("room key"), secret("room nonce key")
     room, label, epoch, counter = b"lobby", b"chat", 2, 9
     kid = epoch.to_bytes(8, "big") + counter.to_bytes(8, "big")
-    external = cbor.encode([_VERSION, _CANISTER.raw, room, epoch, SESSION.raw, counter])
+    external = cbor.encode([_VERSION, CANISTER.raw, room, epoch, SESSION.raw, counter])
     plaintext = b"to all"
     content = seal(3, key, nonce_key, kid, external, plaintext)
     made.group(
         suite="vetkd",
-        canister_id=_CANISTER.to_text(),
+        canister_id=CANISTER.to_text(),
         sender=SESSION.to_text(),
         canister_epoch=str(NOW_NS),
         label_hex=label.hex(),

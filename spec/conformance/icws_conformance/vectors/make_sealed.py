@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from icws_conformance.vectors.build import NOW_NS, SECOND_NS, Maker, secret
 from icws_conformance.vectors.cast import REGISTRATION, SESSION
+from icws_conformance.vectors.certify import CANISTER
 from icws_conformance.vectors.make_payload import seal
 from icws_conformance.vectors.make_vetkd import vetkey_of
 from icws_secure.wire import cbor
@@ -20,7 +21,6 @@ from icws_secure.wire.principal import Principal
 
 __all__ = ["hop_streams", "hpke", "key_rings", "representations", "room_messages", "room_streams", "suites"]
 
-_CANISTER: Final = Principal(bytes.fromhex("00000000003002100101"))
 _OTHER: Final = Principal.self_authenticating(b"other session")
 _VERSION: Final = "icws-secure/1"
 _SUITE: Final = "hpke-x25519"
@@ -113,7 +113,7 @@ def hpke() -> Maker:
 
 
 def _info(attach: int) -> bytes:
-    return cbor.encode([_VERSION, _CANISTER.raw, [SESSION.raw, 7], REGISTRATION, attach, _SUITE, _KEY_ID])
+    return cbor.encode([_VERSION, CANISTER.raw, [SESSION.raw, 7], REGISTRATION, attach, _SUITE, _KEY_ID])
 
 
 # Hop -----------------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def _message_key(attach: int, direction: str, start: int, seq: int) -> tuple[byt
 
 
 def _hop(attach: int, direction: str, start: int, seq: int, text: bytes, kid: bytes | None = None) -> bytes:
-    external = cbor.encode([_VERSION, _CANISTER.raw, [SESSION.raw, 7], direction, seq])
+    external = cbor.encode([_VERSION, CANISTER.raw, [SESSION.raw, 7], direction, seq])
     name = attach.to_bytes(8, "big") if kid is None else kid
     return seal(24, *_message_key(attach, direction, start, seq), name, external, text)
 
@@ -148,7 +148,7 @@ def hop_streams() -> Maker:
         },
     )
     made.group(
-        canister_id=_CANISTER.to_text(),
+        canister_id=CANISTER.to_text(),
         client_principal=SESSION.to_text(),
         client_nonce="7",
         registration_id_hex=REGISTRATION.hex(),
@@ -237,7 +237,7 @@ def _room(
 ) -> bytes:
     info = b"icws/room/1" + cbor.encode([room, epoch, sender.raw])
     keys = hkdf_expand(hmac.digest(bytes(32), vetkey_of(b"room"), "sha256"), info, 64)
-    external = cbor.encode([_VERSION, _CANISTER.raw, room, epoch, sender.raw, counter])
+    external = cbor.encode([_VERSION, CANISTER.raw, room, epoch, sender.raw, counter])
     name = epoch.to_bytes(8, "big") + counter.to_bytes(8, "big") if kid is None else kid
     return seal(3, keys[:32], keys[32:], name, external, text)
 
@@ -256,7 +256,7 @@ def room_streams() -> Maker:
             "Place": ("The content belongs elsewhere.", "A content is moved to another sender or counter."),
         },
     )
-    made.group(canister_id=_CANISTER.to_text(), room_hex=_ROOM.hex(), epoch="2", vetkey_hex=vetkey_of(b"room").hex())
+    made.group(canister_id=CANISTER.to_text(), room_hex=_ROOM.hex(), epoch="2", vetkey_hex=vetkey_of(b"room").hex())
 
     def given(*items: tuple[Principal, bytes], **more: str) -> dict[str, Any]:
         return {
