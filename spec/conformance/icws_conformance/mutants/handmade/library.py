@@ -35,8 +35,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         patch(
             "icws_secure.verify.ranges",
             "    return CanisterRanges(tuple(labels), tuple(ranges))",
-            "    older = _read_single(tree, subnet_id).shards\n"
-            "    return CanisterRanges((b'', *labels), (sum(older, ()), *(shard + sum(older, ()) for shard in ranges)))",
+            "    older = sum(_read_single(tree, subnet_id).shards, ())\n"
+            "    return CanisterRanges((b'', *labels), (older, *(shard + older for shard in ranges)))",
         ),
     ),
     handmade(
