@@ -194,6 +194,12 @@ class Theatre:
         made: connect[bytes] = connect(urls, **given | options)
         return made
 
+    async def calm(self, *sockets: Connection[bytes]) -> None:
+        """Wait until nothing of these clients is under way: what a leap of the clock would make late at once."""
+        async with asyncio.timeout(LIMIT_S):
+            while not all(_is_calm(ws) for ws in sockets):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+
     async def performance(self, wanted: Play, ahead: list[Play]) -> Performance:
         """What came of a play. Those that follow are begun meanwhile, since most of the time is spent in waiting."""
         for play in (wanted, *ahead):
@@ -233,7 +239,7 @@ class Theatre:
                 hostile.armed = True
             try:
                 async with asyncio.timeout(LIMIT_S):
-                    await self._visit(result, urls, stage, profile, hostile, first, settings)
+                    await self._visit(result, urls, play, hostile, first, settings)
             except IcwsError as error:
                 result.error = error
             assert hostile.mistakes == []
@@ -243,18 +249,19 @@ class Theatre:
         self,
         result: Performance,
         urls: list[str],
-        stage: Stage,
-        profile: Profile,
+        play: Play,
         hostile: HostileGateway,
         first: HostileGateway | None,
         settings: dict[str, Any],
     ) -> None:
+        stage, profile = play.stage, play.profile
         confirm = "relayed" if profile is Profile.OMNIA else "executed"
         async with self.connect(urls, profile=profile, on_event=result.events.append, settings=settings) as ws:
             try:
                 if stage in (Stage.LATER, Stage.RESUMED):
                     for _ in range(BEFORE):
                         await _talk(ws, result, 1, confirm)
+                    await asyncio.gather(*result.sends)  # or the attack may strike what has succeeded already
                 if first is not None:
                     await first.hang_up()
                 if stage is Stage.IN_FLIGHT:
@@ -265,6 +272,8 @@ class Theatre:
                     await _until(lambda: result.attack.struck > 0)
                     await _talk(ws, result, 1, confirm)
                 await asyncio.gather(*result.sends)
+                if play.reasons:
+                    await _until(lambda: bool(result.losses))  # what struck may still be on its way to the client
             finally:
                 result.heard = self.heard(ws.session_principal)
                 result.gateway = ws.gateway
@@ -272,6 +281,13 @@ class Theatre:
                     send.cancel()
                 await asyncio.gather(*result.sends, return_exceptions=True)
         result.events = [event for event in result.events if not isinstance(event, Ended)]
+
+
+def _is_calm(ws: Connection[bytes]) -> bool:
+    session = ws._session
+    calls = session._core.calls
+    receipts = [submission.receipt_due for submission in session._submissions]
+    return not calls._calls and not calls._exchanges and receipts.count(None) == len(receipts)
 
 
 async def _talk(

@@ -38,15 +38,18 @@ async def test_another_clients_acknowledgement_is_refused(own_theatre: Any, cloc
     async with own_theatre.hostile(attack, subprotocol=profile is not Profile.BARE) as hostile:
         urls = [hostile.url, own_theatre.gateways[1].url]
         bystander = await own_theatre.connect([hostile.url], profile=profile)
+        await own_theatre.calm(bystander)
         clock.leap(5)
         victim = await own_theatre.connect(urls, profile=profile, on_event=events.append)
         for ws in (bystander, victim):
             await ws.send(b"hello", confirm="relayed")
             assert await ws.recv() == b"echo hello"
 
+        await own_theatre.calm(bystander, victim)
         clock.leap(56)  # the bystander's acknowledgement is due, the victim's is not
         await until(lambda: attack.stolen)
         assert attack.struck == 0
+        await own_theatre.calm(victim)
         clock.leap(5)
         await until(lambda: attack.struck)
         await until(lambda: losses(events, hostile.url))
@@ -82,6 +85,7 @@ async def test_acknowledgements_do_not_cover_for_what_is_hidden(own_theatre: Any
         )
         await ws.send(b"hello")
         assert await ws.recv() == b"echo hello"
+        await own_theatre.calm(ws)
         hostile.armed = True
         clock.leap(61)
         own_theatre.push(b"news")

@@ -73,6 +73,7 @@ async def test_a_captured_open_that_comes_again_attaches_nothing(own_theatre: An
         await ws.send(b"two")
         assert [await ws.recv(), await ws.recv()] == [b"echo one", b"echo two"]
         for seconds in (0, 45, 40):  # while the open lives, and when it has expired
+            await own_theatre.calm(ws)
             clock.leap(seconds)
             status, body = await hostile.submit(attack.opens[0].envelope)
             assert status != 200 or isinstance(parse_call_response(status, body), CallCertificate)

@@ -27,27 +27,31 @@ async def start(network: Any, *arguments: str, **streams: Any) -> asyncio.subpro
     )
 
 
-async def run(network: Any, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
-    """Give *stdin* to the command; return exit code, standard output, standard error."""
+async def run(network: Any, *arguments: str, stdin: bytes = b"", answers: int = 0) -> tuple[int, bytes, str]:
+    """Give *stdin* to the command, and end it after so many lines of output; return exit code, output, errors."""
     pipe = asyncio.subprocess.PIPE
     process = await start(network, *arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
     async with asyncio.timeout(60):
-        out, err = await process.communicate(stdin)
+        process.stdin.write(stdin)
+        said = [await process.stdout.readline() for _ in range(answers)]
+        out, err = await process.communicate(b"")
     assert process.returncode is not None
-    return process.returncode, out, err.decode()
+    return process.returncode, b"".join(said) + out, err.decode()
 
 
 @pytest.mark.parametrize("profile", ["secure", "omnia"])
 async def test_piped_lines_are_messages_and_replies_are_lines(network: Any, profile: str) -> None:
     gateway = await network.gateway()
-    code, out, err = await run(network, gateway.url, "--profile", profile, "--wait", "1", stdin=b"one\ntwo\n//three\n")
+    code, out, err = await run(network, gateway.url, "--profile", profile, stdin=b"one\ntwo\n//three\n", answers=3)
     assert (code, out) == (0, b"one\ntwo\n/three\n"), err
     assert f"profile   {'icws-secure/1 (certified)' if profile == 'secure' else 'omnia/1'}" in err
     assert f"gateway   {gateway.url} as {gateway.principal.to_text()}" in err
 
 
 async def test_without_gateways_the_ic_is_polled(network: Any) -> None:
-    code, out, err = await run(network, "--format", "hex", "--wait", "1", "-v", stdin=b"00ff\n")
+    code, out, err = await run(network, "--format", "hex", "-v", stdin=b"00ff\n", answers=1)
     assert (code, out) == (0, b"00ff\n"), err
     assert "gateway   none: the IC is polled directly" in err
     assert "executed after" in err
@@ -56,7 +60,7 @@ async def test_without_gateways_the_ic_is_polled(network: Any) -> None:
 
 async def test_a_message_that_was_not_executed_is_an_error(network: Any) -> None:
     gateway = await network.gateway()
-    code, out, err = await run(network, gateway.url, "--wait", "0.2", stdin=b"trap\nfine\n")
+    code, out, err = await run(network, gateway.url, stdin=b"trap\nfine\n", answers=1)
     assert (code, out) == (1, b"fine\n")
     assert "HandlerTrapped" in err
 

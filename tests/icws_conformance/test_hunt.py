@@ -9,6 +9,7 @@ import pytest
 
 import icws_secure.session.client.inbound as patched_module
 from icws_conformance.mutants import mutant, mutants
+from icws_conformance.mutants.grounds import UNBROKEN, Grounds
 from icws_conformance.mutants.hunt import Catch, cases_for, faults, hunt
 from icws_conformance.mutants.matrix import caught_in, update
 from icws_conformance.mutants.mutant import handmade, patch
@@ -90,3 +91,20 @@ async def test_hunt_catches_a_mutant_with_its_case() -> None:
     caught = await hunt([RESUMES], told.append, jobs=1)
     assert told == caught
     assert [(catch.case, catch.state) for catch in caught] == [(mutants()[RESUMES].case, "caught")]
+
+
+async def test_a_case_that_fails_where_nothing_is_broken_has_caught_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[str] = []
+
+    async def failing(_grounds: Grounds, broken: str, names: frozenset[str]) -> str:
+        played.append(broken)
+        return min(names) if broken != UNBROKEN or "bad" in names else ""
+
+    monkeypatch.setattr("icws_conformance.mutants.grounds.GROUNDS", {"client": failing})
+    grounds = Grounds()
+    for _ in range(2):
+        assert await grounds.play(RESUMES, "client", ("good",)) == "good"
+        await grounds.demand_sound("client", "good")
+    assert played == [RESUMES, UNBROKEN, RESUMES]  # a case that was sound stays so
+    with pytest.raises(MisuseError, match="where nothing is broken"):
+        await grounds.demand_sound("client", "bad")

@@ -481,7 +481,7 @@ async def test_peer_that_never_finishes_closing_is_cut(ic, make_gateway, eventua
     )
     await reader.readuntil(b"gateway_principal")
     writer.write(b"\x88\x80\x00\x00\x00\x00")  # a close frame, and then nothing
-    await eventually(lambda: len(gateway._hub.sockets) == 0, 3)
+    await eventually(lambda: len(gateway._hub.sockets) == 0)
     await eventually(lambda: metric(gateway, "connections") == 0)
     assert metric(gateway, "limits_total", limit="close_time") == 1
     writer.close()

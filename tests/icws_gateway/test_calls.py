@@ -179,6 +179,7 @@ async def test_duplicate_of_a_call_under_way_is_dropped(ic, make_gateway, connec
     # once it is answered it may be submitted again, as a client does whose receipt was lost
     await peer.send(envelope)
     await eventually(lambda: len(peer.receipts) == 3)
+    await eventually(lambda: b"once" in peer.contents)
     assert peer.contents.count(b"once") == 1
 
 
@@ -238,9 +239,10 @@ async def test_call_that_the_ic_refuses_is_reported_and_not_tried_again(ic, make
         return web.Response(status=400, text="no") if seen.method == "ws_message" else None
 
     ic.fault = refuse
-    await modern.say(b"x")
+    refused = await modern.say(b"x")
     await eventually(lambda: len(modern.receipts) == 2)
-    assert modern.receipts[1].status == "failed"
+    statuses = {receipt.request_id: receipt.status for receipt in modern.receipts}
+    assert statuses[refused.content.request_id] == "failed"
     assert len(ic.named("ws_message")) == 1
     await legacy.say(b"x")
     assert await legacy.wait_closed() == CloseCode.REPLICA_ERROR

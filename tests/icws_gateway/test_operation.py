@@ -25,7 +25,6 @@ from icws_gateway.cli import _reload, app
 from icws_gateway.logs import configure_logs, logger
 from icws_secure.errors import MisuseError
 from icws_secure.wire.close_codes import CloseCode
-from icws_secure.wire.frames import ReceiptFrame
 
 
 async def fetch(gateway: Gateway, path: str, **headers: str) -> tuple[int, str]:
@@ -67,7 +66,7 @@ async def test_metrics_hold_no_name_of_a_client(ic, make_gateway, connect_peer, 
     peer = await connect_peer(gateway, ic.install(), modern=True)
     await peer.open(attach=1)
     await peer.say(b"secret words")
-    await eventually(lambda: b"secret words" in peer.contents)
+    await eventually(lambda: b"secret words" in peer.contents and len(peer.receipts) == 2)
     text = (await fetch(gateway, "/metrics"))[1]
     assert 'icws_gateway_clients{profile="secure"} 1.0' in text
     assert 'icws_gateway_calls_total{outcome="certificate"} 2.0' in text
@@ -103,12 +102,13 @@ async def test_a_connection_can_be_followed_by_its_id(ic, make_gateway, connect_
 
     ic.fault = fail
     await leaving.say(b"lost")
-    await eventually(lambda: any(isinstance(frame, ReceiptFrame) for frame in leaving.frames[2:]))
+    await eventually(lambda: len(leaving.receipts) == 2)
     ic.fault = None
     await leaving.socket.close(4999, "secret words")
     refused = await connect_peer(gateway, ic.install())
     await refused.open()
     gateway._hub.config = gateway.config.model_copy(update={"ping_timeout_seconds": 0.0, "ping_interval_seconds": 0.0})
+    await eventually(lambda: len(gateway._hub.sockets) == 1)
     (socket_,) = gateway._hub.sockets
     socket_.check_silence(gateway._hub.config)
     socket_.check_silence(gateway._hub.config)

@@ -30,17 +30,21 @@ async def test_long_queue_is_polled_ahead_and_delivered_in_order(ic, make_gatewa
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
     random.seed(4)
+    under_way = most = 0
 
     async def jitter(seen):
+        nonlocal under_way, most
         if seen.method == "ws_get_messages":
+            under_way += 1
+            most = max(most, under_way)
             await asyncio.sleep(random.uniform(0.01, 0.06))
+            under_way -= 1
 
     ic.fault = jitter
-    ic.most_in_flight = 0
     await ic.push(peer.canister, *((peer.key, b"%d" % number) for number in range(1_500)))
     await eventually(lambda: len(peer.contents) == 1_501, 20)
     assert peer.contents[1:] == [b"%d" % number for number in range(1_500)]
-    assert 4 <= ic.most_in_flight <= 8
+    assert 4 <= most <= 8
 
 
 @pytest.mark.req("ICWS-GWY-006")
@@ -81,7 +85,7 @@ async def test_replica_that_lies_is_not_forwarded_and_others_are_served(ic, make
     await ic.push(lied_to.canister, (lied_to.key, b"the truth"))
     await ic.push(other.canister, (other.key, b"the truth"))
     await eventually(lambda: metric(gateway, "replica_faults_total", kind="leaf") >= 2)
-    assert other.contents == [b"opened", b"the truth"]
+    await eventually(lambda: other.contents == [b"opened", b"the truth"])
     assert lied_to.contents == [b"opened"]
     lying = False
     await eventually(lambda: b"the truth" in lied_to.contents)

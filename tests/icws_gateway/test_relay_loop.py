@@ -41,7 +41,7 @@ async def test_secure_client_gets_shared_frames_and_receipts(ic, make_gateway, c
     assert max(len(frame.messages) for frame in shared) == 20
     for delivery in peer.deliveries:
         verify(peer.canister, delivery)
-    assert [str(receipt.status) for receipt in peer.receipts] == ["certificate"]
+    await eventually(lambda: [str(receipt.status) for receipt in peer.receipts] == ["certificate"])
 
 
 async def test_answer_to_a_call_is_polled_for_at_once(ic, make_gateway, connect_peer, eventually):

@@ -91,7 +91,7 @@ async def test_spans_hold_no_payloads_keys_or_clients(ic, make_gateway, connect_
 
 
 async def test_failures_are_marked(ic, make_gateway, connect_peer, eventually, provider, exporter):
-    gateway = await make_gateway(traces=provider, call_retry_seconds=0.3)
+    gateway = await make_gateway(traces=provider, call_retry_seconds=2)
     peer = await connect_peer(gateway, ic.install())
 
     async def fail(seen):

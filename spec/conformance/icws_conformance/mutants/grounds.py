@@ -25,11 +25,14 @@ from icws_conformance.runner import run_cases
 from icws_conformance.vectors.target import VectorTarget
 from icws_conformance.vectors.vector import Vector, read_vectors
 from icws_conformance.verdict import Verdict
-from icws_secure.errors import TransportError
+from icws_secure.errors import MisuseError, Reason, TransportError
 
-__all__ = ["GROUNDS", "Ground", "Grounds", "listed_cases"]
+__all__ = ["GROUNDS", "UNBROKEN", "Ground", "Grounds", "listed_cases"]
 
-#: No place: cases are listed, and none is played.
+UNBROKEN: Final = ""
+"""In place of a mutant's name: the code as it is."""
+
+# no place: cases are listed, and none is played
 _NOWHERE: Final = cast(World, None)
 
 
@@ -44,6 +47,7 @@ class Grounds(contextlib.AsyncExitStack):
         super().__init__()
         self.more = tuple(more)
         self._world: World | None = None
+        self._sound: set[str] = set()
 
     async def world(self) -> World:
         """The local IC, canisters and honest gateways."""
@@ -54,6 +58,20 @@ class Grounds(contextlib.AsyncExitStack):
     async def play(self, mutant: str, target: str, names: Sequence[str]) -> str:
         """Play cases of one target on a mutant; return the first of them that fails, empty where none does."""
         return await GROUNDS[target](self, mutant, frozenset(names))
+
+    async def demand_sound(self, target: str, name: str) -> None:
+        """See that a case passes where nothing is broken: else its failing says nothing about a mutant.
+
+        Raises:
+            MisuseError: it fails there too.
+        """
+        if f"{target}:{name}" in self._sound:
+            return
+        if await self.play(UNBROKEN, target, (name,)):
+            raise MisuseError(
+                "the case fails where nothing is broken", reason=Reason.INVALID_ARGUMENT, case=f"{target}:{name}"
+            )
+        self._sound.add(f"{target}:{name}")
 
 
 Ground = Callable[[Grounds, str, frozenset[str]], Awaitable[str]]
@@ -126,6 +144,8 @@ GROUNDS: Final[Mapping[str, Ground]] = MappingProxyType(
 
 
 def _command(mutant: str, module: str) -> list[str]:
+    if mutant == UNBROKEN:
+        return [sys.executable, "-m", module]
     return [sys.executable, "-m", "icws_conformance.mutants", mutant, module]
 
 

@@ -26,6 +26,7 @@ async def _hunted(grounds: Grounds, mutant: str, cases: Sequence[str]) -> str:
         for target in GROUNDS:
             names = [name.partition(":")[2] for name in chosen if name.partition(":")[0] == target]
             if names and (caught := await grounds.play(mutant, target, names)):
+                await grounds.demand_sound(target, caught)
                 return f"{target}:{caught}"
     return ""
 
