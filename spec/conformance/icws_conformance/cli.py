@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fnmatch
 import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,6 +28,7 @@ from icws_conformance.expected import read_expected
 from icws_conformance.gateways.cases import gateway_cases
 from icws_conformance.gateways.target import OWN_GATEWAY, GatewayOptions, open_target
 from icws_conformance.gateways.under_test import BOUNDS, FEATURES, GatewayUnderTest
+from icws_conformance.interruption import run_until_told
 from icws_conformance.mutants import mutants as all_mutants
 from icws_conformance.mutants.hunt import Catch, faults, hunt
 from icws_conformance.mutants.matrix import published, update
@@ -299,7 +300,7 @@ def mutants(
     try:
         for path in more or ():
             read_vectors(path)
-        caught = asyncio.run(hunt(hunted, show, known=published(), more=more or (), jobs=jobs))
+        caught = run_until_told(partial(hunt, hunted, show, known=published(), more=more or (), jobs=jobs))
     except (IcwsError, OSError) as error:
         _stop(f"icws conformance: {error}", ExitCode.MISUSE)
     counted = Counter(catch.state for catch in caught)
@@ -440,14 +441,11 @@ def _list(cases: Sequence[Case]) -> None:
         typer.echo(f"{entry.id}\t{' '.join(entry.requirements)}\t{entry.title}")
 
 
-def _finish(run: Callable[[], Awaitable[Run | None]], folder: Path | None) -> None:
+def _finish(run: Callable[[], Coroutine[Any, Any, Run | None]], folder: Path | None) -> None:
     """Run, write the reports, and exit as the verdicts say."""
 
-    async def whole() -> Run | None:
-        return await run()
-
     try:
-        done = asyncio.run(whole())
+        done = run_until_told(run)
         if done is None:
             return
         if folder is not None:
