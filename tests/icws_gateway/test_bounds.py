@@ -279,7 +279,7 @@ async def test_calls_that_wait_for_a_canister_are_bounded_in_bytes(
 
 
 async def test_what_a_client_left_behind_is_not_held(ic, make_gateway, connect_peer, eventually):
-    gateway = await make_gateway()
+    gateway = await make_gateway(call_timeout_seconds=1, call_retry_seconds=1)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
 

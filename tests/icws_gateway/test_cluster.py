@@ -103,10 +103,10 @@ def taken(gateway) -> float:
     return metric(gateway, "shared_replies_total", outcome="taken")
 
 
-async def two_with_clients(ic, make_process, connect_peer, eventually, *, modern: bool = True):
+async def two_with_clients(ic, make_process, connect_peer, eventually, *, modern: bool = True, **settings):
     """A process that polls, one that follows, and a client at each, of one canister."""
     canister = ic.install()
-    first, second = await make_process(), await make_process()
+    first, second = await make_process(**settings), await make_process(**settings)
     one = await connect_peer(first, canister, modern=modern)
     await one.open(attach=1 if modern else None)
     await eventually(lambda: leads(first))
@@ -116,7 +116,8 @@ async def two_with_clients(ic, make_process, connect_peer, eventually, *, modern
 
 
 async def test_one_process_polls_and_both_deliver(ic, make_process, connect_peer, eventually, verify):
-    _first, second, one, two = await two_with_clients(ic, make_process, connect_peer, eventually)
+    patient = {"redis_stale_seconds": 60}
+    _first, second, one, two = await two_with_clients(ic, make_process, connect_peer, eventually, **patient)
     await ic.push(one.canister, (one.key, b"start"), (two.key, b"start"))
     await eventually(lambda: b"start" in one.contents and b"start" in two.contents)
     await eventually(lambda: taken(second) > 0)
@@ -153,10 +154,15 @@ async def test_a_call_at_one_process_hurries_the_one_that_polls(ic, make_process
     await eventually(lambda: leads(first))
     two = await connect_peer(second, canister, modern=True)
     await two.open(attach=1)
+    said = 0
     while not taken(second):  # until the second relies on the first
         await one.say(b"something to hand on")
+        said += 1
         await asyncio.sleep(0.3)
-    await asyncio.sleep(0.5)  # both have polled again after the calls
+    # every call is answered, and both have polled again after it
+    await eventually(lambda: len(one.receipts) == 1 + said and len(one.contents) == 1 + said)
+    await asyncio.sleep(0.5)
+    await eventually(lambda: not any(metric(gateway, "polls_in_flight") for gateway in (first, second)))
     before = polls(second)
     await two.say(b"hurry")
     await eventually(lambda: b"hurry" in two.contents)
