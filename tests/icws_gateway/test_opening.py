@@ -77,7 +77,8 @@ async def test_message_polled_before_the_open_returns_is_delivered(ic, make_gate
         return None
 
     ic.fault = hold
-    await peer.open(attach=1)
+    await peer.open(attach=1, wait=False)
+    await eventually(lambda: b"opened" in peer.contents)
     assert peer.receipts == []
     held.set()
     await eventually(lambda: peer.receipts)

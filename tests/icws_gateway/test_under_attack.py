@@ -246,6 +246,7 @@ async def test_others_are_served_in_turn(ic, make_gateway, connect_peer, eventua
             taken.append(metric(gateway, "frames_received_total"))
 
     ic.fault = note
+    await eventually(lambda: b"0" in witness.contents)
 
     async def go_on():
         while not over:

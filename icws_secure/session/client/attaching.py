@@ -46,6 +46,8 @@ _AUDIT_FIRST_NS = 5 * NS_PER_S  # how long the canister's word is waited for bef
 _SEEKING = frozenset({SessionState.DETACHED, SessionState.CLOSING})
 _WRONG_CLOCK = frozenset({Reason.CERTIFICATE_STALE, Reason.CERTIFICATE_FROM_FUTURE})
 _AUDITED_CLOSES = frozenset({CloseCode.STALE_ATTACH, CloseCode.SUPERSEDED, CloseCode.OPEN_REFUSED})
+# A gateway gives these for an open that the IC may execute only after a first audit.
+_AUDITED_TWICE = frozenset({CloseCode.STALE_ATTACH, CloseCode.SUPERSEDED})
 
 
 class Attacher:
@@ -80,6 +82,7 @@ class Attacher:
         self._direct_ready_at = 0
         self._last_error: IcwsError | None = None
         self._audit_first_until: int | None = None
+        self._looks_again = False
 
     @property
     def socket(self) -> Attachment | None:
@@ -120,7 +123,11 @@ class Attacher:
 
     def audited(self) -> None:
         """The canister has answered an audit by update, or nobody has: what is to be tried may be tried."""
-        self._audit_first_until = None
+        if self._looks_again and self._waits_for_audit():
+            self._looks_again = False
+            self.opener.wants_audit = True
+        else:
+            self._audit_first_until = None
 
     def _waits_for_audit(self) -> bool:
         until = self._audit_first_until
@@ -240,6 +247,7 @@ class Attacher:
             self.opener.wants_audit = True
             # [ICWS-CLT-014] a higher number, tried before the answer, would push out another holder of the session
             self._audit_first_until = self._core.now + _AUDIT_FIRST_NS
+            self._looks_again = code in _AUDITED_TWICE
         words = "".join(char for char in reason if char.isprintable())[:123]
         error = TransportError(
             "the gateway closed the connection", reason=Reason.CONNECTION_LOST, code=code, words=words

@@ -14,7 +14,7 @@ from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Attached, ClientConfig, Connect, Disconnect, GatewayLost, GatewayTarget, Opened
 from icws_secure.sign import DelegatedIdentity, Ed25519Identity, sign_delegation
 from icws_secure.verify import verify_envelope
-from icws_secure.wire.close_codes import SessionCloseCode
+from icws_secure.wire.close_codes import CloseCode, SessionCloseCode
 from icws_secure.wire.envelope import Delegation
 from icws_secure.wire.frames import Handshake, KeyedContent, MessagesFrame
 from icws_secure.wire.hashtree import encode_tree
@@ -217,6 +217,41 @@ def test_two_processes_with_one_saved_session_do_not_fight(kit: Any) -> None:
     second.canister_sends(b"mine")
     assert second.run_until(lambda: second.received == [b"mine"])
     assert second.ended is None
+
+
+@pytest.mark.req("ICWS-CLT-014")
+@pytest.mark.parametrize("code", [CloseCode.SUPERSEDED, CloseCode.STALE_ATTACH])
+def test_an_open_that_the_ic_is_still_to_execute_is_not_outbid(kit: Any, code: CloseCode) -> None:
+    first = kit.World(gateways=1, names=["gateway-0"], direct_fallback=False).attached()
+    first.run(1)
+    saved = first.client.export_state()
+    second = kit.World(names=["gateway-1"], ic=first.ic, saved=saved, owner=first.owner, direct_fallback=False)
+    second.gateways[0].relays_calls = False
+    assert second.run_until(lambda: second.gateways[0].held)
+    # the gateway has given the first one's place away already, and the first asks: nothing has happened yet
+    first.break_connection(code)
+    assert first.run_until(lambda: first.ic.calls[-1].method_name == "ws_audit")
+    second.gateways[0].relay(second.gateways[0].held[0])
+    error = first.end(60)
+    assert isinstance(error, SessionEnded)
+    assert error.code == SessionCloseCode.SESSION_TAKEN
+    second.attached()
+    assert second.client.attach == 2
+    assert second.ended is None
+
+
+@pytest.mark.req("ICWS-CLT-014")
+def test_a_close_that_names_another_holder_is_looked_into_twice_and_no_longer(kit: Any) -> None:
+    world = kit.World(gateways=1, direct_fallback=False).attached()
+    world.run(1)
+    world.break_connection(CloseCode.SUPERSEDED)
+    world.attached()
+    assert [content.method_name for content in world.ic.calls if content.method_name == "ws_audit"] == ["ws_audit"] * 2
+    world.ic.is_reachable = False
+    start = world.now
+    world.break_connection(CloseCode.SUPERSEDED)
+    assert world.run_until(lambda: world.connection is not None)
+    assert world.now - start < 6 * NS_PER_S
 
 
 @pytest.mark.req("ICWS-CLT-071")
