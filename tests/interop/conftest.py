@@ -79,6 +79,7 @@ class Greeter(Canister):
     """What the agents talk to; arguments and replies are Candid."""
 
     metadata = MappingProxyType({"candid:service": b"service : { greet : (text) -> (text) }"})
+    private_metadata = MappingProxyType({"private": b"for controllers"})
 
     def init(self, arg: bytes) -> None:
         self.ic.set_certified_data(b"certified")

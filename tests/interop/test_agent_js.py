@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from icws_canister_mock.canister.samples import Echo
 from icws_canister_mock.replica import Canister, ReplicaServer
-from icws_secure.wire.principal import ANONYMOUS, Principal
+from icws_secure.sign import Ed25519Identity
+from icws_secure.wire.principal import ANONYMOUS
 
 pytestmark = pytest.mark.node
 
-CONTROLLER = Principal.self_authenticating(b"the controller's key")
+CONTROLLER_SECRET = b"\x05" * 32
+CONTROLLER = Ed25519Identity(CONTROLLER_SECRET).principal
 
 
 @pytest.fixture(params=["dfinity-agent-2", "icp-sdk-core-6"])
@@ -43,6 +46,8 @@ async def talk(
         "rootKey": replica.root_key_der.hex(),
         "canister": canister.to_text(),
         "stranger": stranger.to_text(),
+        "controller": CONTROLLER_SECRET.hex(),
+        "websocket": replica.install(Echo(), subnet=subnet).to_text(),
     }
     said: dict[str, Any] = await node("agent.mjs", **given)
     assert said["callers"].keys() == {"anonymous", "ed25519", "secp256k1", "delegated"}
@@ -63,6 +68,9 @@ async def talk(
     assert len(said["status"]["moduleHash"]) == 64
     assert said["status"]["candid"] == greeter.metadata["candid:service"].decode()
     assert said["status"]["subnetNodes"] == 2
+    assert said["metadata"] == {"anybody": None, "anonymous": None, "controller": "for controllers"}
+    assert "ws_register" in said["websocket"]
+    assert said["websocket"] == Echo.metadata["candid:service"].decode()
     assert said["certified"]["found"] == said["certified"]["data"] == b"certified".hex()
     return said
 

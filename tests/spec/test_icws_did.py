@@ -9,11 +9,22 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from icws_canister_mock.canister import WebSocketCanister
+from icws_canister_mock.canister.samples import SAMPLES, SealedRoom
+from icws_secure.session.canister import OMNIA_METHODS
 from icws_secure.wire import candid as c
 from icws_secure.wire import interface as i
 from icws_secure.wire import registration as r
 from icws_secure.wire import service as s
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.rooms import (
+    RoomKeyReply,
+    encode_room_create,
+    encode_room_key,
+    encode_room_key_result,
+    encode_room_member,
+    encode_room_result,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "spec/icws.did").read_text()
@@ -119,6 +130,13 @@ PARAMETERS = r.Parameters(
 MESSAGES = i.CertifiedMessages((i.OutputMessage(KEY, "key", b"content"),), b"cert", b"tree", False)
 INFO = r.SessionInfo(SESSION, bytes(16), 1, 2, r.SessionState.OPEN, 3, 4)
 
+ROOMS = {
+    "room_create": (encode_room_create(b"room", (SESSION,)), encode_room_result(1)),
+    "room_add": (encode_room_member(b"room", SESSION), encode_room_result(1)),
+    "room_remove": (encode_room_member(b"room", SESSION), encode_room_result(1)),
+    "room_key": (encode_room_key(b"room", bytes(48)), encode_room_key_result(RoomKeyReply(1, bytes(192)))),
+}
+
 # What each method's argument and result are encoded as by the code, with all that is optional.
 ENCODED: dict[str, tuple[bytes, bytes]] = {
     "ws_open": (i.encode_open_argument(i.OpenArgument(1, SESSION, SECURE)), i.encode_open_result()),
@@ -182,6 +200,26 @@ def test_service_messages_are_those_of_the_file() -> None:
     for omnia in (s.OpenMessage(KEY), s.AckMessage(1), s.KeepAliveMessage(1)):
         (value,) = c.decode([type_], s.encode_service_message(omnia))
         assert s.decode_service_message(c.encode([type_], [value])) == omnia
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SAMPLES.items() if issubclass(kind, WebSocketCanister)])
+def test_samples_publish_the_methods_that_they_serve(name: str) -> None:
+    kind = SAMPLES[name]
+    published = Parser(kind.metadata["candid:service"].decode()).parse()
+    own = set(ROOMS) if kind is SealedRoom else set()
+    served = OMNIA_METHODS if name == "echo-omnia" else DID.methods.keys()
+    assert published.methods.keys() == served | own
+    for method in served:
+        assert published.methods[method] == DID.methods[method]
+    for method in published.methods:
+        assert published.methods[method].query == (kind.methods[method].kind == "query")
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_sealed_room_publishes_the_types_of_the_code(name: str) -> None:
+    method = Parser(SealedRoom.metadata["candid:service"].decode()).parse().methods[name]
+    for types, data in zip((method.arguments, method.results), ROOMS[name], strict=True):
+        assert c.encode(types, c.decode(types, data)) == data
 
 
 def test_words_of_closed_lists_are_in_the_file() -> None:

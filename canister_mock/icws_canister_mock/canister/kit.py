@@ -31,6 +31,7 @@ from icws_secure.wire import cbor
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
 
+from .interface import CANDID_SERVICE, describe
 from .sockets import Client, WebSockets
 
 __all__ = ["WebSocketCanister"]
@@ -50,12 +51,16 @@ class WebSocketCanister(Canister):
     Handlers may be ``async def``. ``__init__`` and ``init`` are the kit's: set up your state in :meth:`on_init`.
 
     Attributes:
+        candid: the class's own methods that speak Candid, as they stand in a service: ``"add : (nat) -> (nat);"``. With
+            the protocol's they are published as the metadata ``candid:service``, unless ``metadata`` has its own.
         config: the settings of the class; see :meth:`configured`.
         ws: the canister's sessions. Reach it through ``self`` after every await.
     """
 
+    candid: ClassVar[str] = ""
     config: ClassVar[CanisterConfig] = CanisterConfig()
     ws: WebSockets
+    _describes_itself: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -64,6 +69,10 @@ class WebSocketCanister(Canister):
         # [ICWS-CAN-073] a canister of omnia/1 alone has no other methods: its callers are told that they do not exist
         methods.update({name: _PROTOCOL_METHODS[name] for name in sorted(served)})
         cls.methods = MappingProxyType(methods)
+        if "metadata" in vars(cls):
+            cls._describes_itself = CANDID_SERVICE in cls.metadata
+        if not cls._describes_itself:
+            cls.metadata = MappingProxyType({**cls.metadata, CANDID_SERVICE: describe(served, cls.candid)})
 
     @classmethod
     def configured(cls, **settings: Any) -> type[Self]:

@@ -177,6 +177,8 @@ class Canister:
     methods: ClassVar[Mapping[str, Method]] = MappingProxyType({})
     #: Public metadata, for example the Candid interface as ``candid:service``.
     metadata: ClassVar[Mapping[str, bytes]] = MappingProxyType({})
+    #: Metadata that only the canister's controllers may read.
+    private_metadata: ClassVar[Mapping[str, bytes]] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from icws_canister_mock.replica.endpoint import Endpoint, HttpError
+from icws_canister_mock.replica.slot import Slot
 from icws_canister_mock.replica.subnet import Subnet
 from icws_secure.wire.envelope import ReadStateContent
 from icws_secure.wire.merkle_map import MerkleMap
@@ -55,6 +56,8 @@ def visible_paths(subnet: Subnet, root: Principal, endpoint: Endpoint, content: 
             requests.add(path[1])
             shown.append(path)
         elif head == b"canister" and _is_canister_path(path, endpoint):
+            if path[2] == _METADATA:
+                _demand_readable(subnet.canisters.get(endpoint.id), content.sender, path[3])
             shown.append(path)
         else:
             raise _no_such_path()
@@ -73,6 +76,20 @@ def _is_canister_path(path: Path, endpoint: Endpoint) -> bool:
     if endpoint.kind != "canister" or len(path) < 3 or path[1] != endpoint.id.raw:
         return False
     return (len(path) == 3 and path[2] in _CANISTER_FIELDS) or (len(path) == 4 and path[2] == _METADATA)
+
+
+def _demand_readable(slot: Slot | None, sender: Principal, label: bytes) -> None:
+    """Public metadata is for everybody, private for controllers; of what is not there, everybody may have the proof."""
+    try:
+        name = label.decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(_BAD_REQUEST, "The name of a custom section is UTF-8.") from error
+    if slot is None or slot.canister is None or name in slot.canister.metadata:
+        return
+    if name in slot.canister.private_metadata and sender not in slot.controllers:
+        raise HttpError(
+            _FORBIDDEN, f"Custom section {name:.100} can only be requested by the controllers of the canister."
+        )
 
 
 def _demand_own(subnet: Subnet, endpoint: Endpoint, sender: Principal, request_id: bytes) -> None:

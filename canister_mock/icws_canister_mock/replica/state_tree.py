@@ -89,7 +89,8 @@ def canister_tree(slot: Slot, old: MerkleMap) -> MerkleMap:
     new = new.insert(b"module_hash", slot.module_hash)
     new = new.insert(b"last_install_timestamp", encode_unsigned(slot.installed_ns))
     metadata = MerkleMap()
-    for name, value in slot.canister.metadata.items():
+    # What is private is in the tree too; who may read it is for those to say who answer.
+    for name, value in {**slot.canister.private_metadata, **slot.canister.metadata}.items():
         metadata = metadata.insert(name.encode(), value)
     return new.insert(b"metadata", metadata) if metadata else new
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -286,6 +287,26 @@ async def test_what_a_canister_endpoint_shows(
     asked = tuple(names.get(label, label) for label in path)
     found, body = await user.read_state(f"/api/v3/canister/{service}/read_state", asked)
     assert (found, body if status == 404 else b"") == (status, b"Invalid path requested." if status == 404 else b"")
+
+
+async def test_private_metadata_is_for_controllers(user: Any, new_user: Any) -> None:
+    class Labelled(Service):
+        metadata = MappingProxyType({"open": b"for all"})
+        private_metadata = MappingProxyType({"own": b"for some"})
+
+    canister = user.replica.install(Labelled(), controllers=[user.identity.principal])
+    path = f"/api/v3/canister/{canister}/read_state"
+    own, open_, none = ((b"canister", canister.raw, b"metadata", name) for name in (b"own", b"open", b"none"))
+    certificate = await user.certificate(path, own, open_, none, canister=canister)
+    assert [certificate.lookup(way) for way in (own, open_, none)] == [Found(b"for some"), Found(b"for all"), ABSENT]
+
+    other = await new_user(b"\x02" * 32)
+    certificate = await other.certificate(path, open_, none, canister=canister)
+    assert [certificate.lookup(way) for way in (own, open_, none)] == [UNKNOWN, Found(b"for all"), ABSENT]
+    for ways in ((own,), (open_, own)):
+        status, said = await other.read_state(path, *ways)
+        assert (status, b"controllers" in said, b"for some" in said) == (403, True, False)
+    assert (await user.read_state(path, (b"canister", canister.raw, b"metadata", b"\xff")))[0] == 400
 
 
 # what is not accepted

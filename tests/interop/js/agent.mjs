@@ -107,4 +107,21 @@ const result = verified.lookup_path ? verified.lookup_path(path) : verified.look
 output.certified = { data: hex(data), found: hex(result.value), status: result.status };
 output.stranger = await failure(certificate(Principal.fromText(input.stranger)));
 
+const metadata = async (identity, key) => {
+  const path = { kind: "metadata", key, path: key, decodeStrategy: "utf-8" };
+  const told = await CanisterStatus.request({ agent: agentOf(identity), canisterId, paths: [path] });
+  return told.get(key) ?? null;
+};
+const controller = sdk.Ed25519KeyIdentity.fromSecretKey(Uint8Array.from(Buffer.from(input.controller, "hex")));
+output.metadata = {
+  anybody: await metadata(identities.ed25519, "private"),
+  anonymous: await metadata(identities.anonymous, "private"),
+  controller: await metadata(controller, "private"),
+};
+if (input.websocket !== undefined) {
+  const paths = ["candid"];
+  const canister = Principal.fromText(input.websocket);
+  output.websocket = (await CanisterStatus.request({ agent, canisterId: canister, paths })).get("candid");
+}
+
 console.log(JSON.stringify(output));

@@ -89,6 +89,18 @@ class SealedRoom(WebSocketCanister):
     """
 
     config = CanisterConfig(profiles=frozenset({SECURE}), suites=SealedSuites(frozenset({SuiteName.VETKD})))
+    candid: ClassVar[str] = """
+// The room's epoch, or "<Code>: <words>".
+room_create : (record { room : blob; members : vec principal }) -> (variant { Ok : nat64; Err : text });
+room_add : (record { room : blob; member : principal }) -> (variant { Ok : nat64; Err : text });
+room_remove : (record { room : blob; member : principal }) -> (variant { Ok : nat64; Err : text });
+
+// The room's vetKey, for members, encrypted under their transport key.
+room_key : (record { room : blob; transport_public_key : blob }) -> (variant {
+  Ok : record { epoch : nat64; encrypted_key : blob };
+  Err : text;
+});
+"""
     label: ClassVar[bytes] = b"sealed-room"
     key_name: ClassVar[str] = "test_key_1"
     cycles: ClassVar[int] = 30_000_000_000
