@@ -4,7 +4,8 @@
 
 1. The signature must start with tag 55799, and be a map of ``certificate`` and ``tree``.
 2. The certificate must be valid for the signing canister, at whatever age: such signatures have no time of their own.
-3. If it has a delegation, that must not show the subnet to be of type ``cloud_engine``, nor hide the type.
+3. If it has a delegation, that must show the subnet's type, which is not ``cloud_engine``, or prove that the subnet had
+   none: signatures of before the state had types are still good. A type that is hidden is refused.
 4. The tree must be well formed, and its digest the signing canister's certified data.
 5. The tree must show the empty leaf at ``["sig", SHA-256(seed), SHA-256(message)]``.
 
@@ -72,8 +73,8 @@ def verify_canister_signature(
 
 def _check_subnet_type(certificate: VerifiedCertificate) -> None:
     shown = certificate.lookup_in_delegation((b"subnet", certificate.subnet_id.raw, b"type"))
-    # Absent: signed before delegations had the type. Hidden is not absent: whoever presents the signature chose what
-    # to hide.
+    # Absent: the root subnet signed that there was no type, which was so before there were cloud engines. Hidden is not
+    # absent: whoever presents the signature chose what to hide.
     if shown is None or shown is ABSENT:
         return
     # [ICWS-LIB-019]
