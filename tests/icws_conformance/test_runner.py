@@ -7,7 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -157,17 +159,78 @@ async def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
 async def test_long_log_is_drawn_of_a_failure_and_abridged_of_a_pass() -> None:
     async def talk(log: WireLog) -> Finding:
         for number in range(80):
-            log.sent("suite", "client", f"frame {number}", cbor.encode_self_described({"number": [number] * 70}))
+            log.sent("suite", "client", f"frame {number}", cbor.encode_self_described({"number": [number + 1000] * 70}))
         return Finding("as expected")
 
     async def fail(log: WireLog) -> Finding:
         await talk(log)
         raise Failed("no answer")
 
-    for play, drawn in ((talk, 50), (fail, 80)):
+    for play, documents, lines, raw in ((talk, 8, 16, 0), (fail, 60, 72, 60)):
         page = html_page([await run_of([Case("long", "a long case", ("ICWS-CLT-025",), "refused", play)])])
-        assert page.count("<ul class=tree>") == drawn
+        assert page.count("<ul class=tree>") == documents
         assert all(f"frame {number} " in page for number in range(80))
+        drawings = re.findall(r"<ul class=tree>.*?</details>", page)
+        assert {drawing.count("<li") for drawing in drawings} == {lines}
+        assert all(("and more" in drawing) == (lines == 16) for drawing in drawings)
+        assert page.count("<details class=bytes>") == raw
+
+
+async def test_what_shows_a_failure_is_shown_as_it_is_however_late_it_comes() -> None:
+    async def fail(log: WireLog) -> Finding:
+        for number in range(80):
+            blamed = number == 79
+            log.sent("suite", "client", "frame", cbor.encode_self_described(list(range(190 + number))), blamed=blamed)
+        raise Failed("no answer")
+
+    page = html_page([await run_of([Case("long", "a long case", ("ICWS-CLT-025",), "refused", fail)])])
+    assert page.count("<ul class=tree>") == 61
+    (blamed,) = re.findall(r"<li class=blamed><details open>.*?</details></details>", page)
+    assert blamed.count("<li") == 2 + 200
+    assert "and more" not in blamed
+
+
+async def test_part_that_many_documents_have_is_drawn_once_in_a_case() -> None:
+    delegation = {"subnet_id": b"subnet", "certificate": b"certificate", "words": "the same"}
+
+    async def talk(log: WireLog) -> Finding:
+        for number in range(4):
+            log._began -= 1  # a second later
+            log.sent("suite", "client", "frame", cbor.encode_self_described({"n": number, "delegation": delegation}))
+        return Finding("as expected")
+
+    page = html_page([await run_of([Case("long", "a long case", ("ICWS-CLT-025",), "refused", talk)])])
+    assert page.count("<b>words</b> the same") == 1
+    assert page.count("<b>delegation</b>") == 4
+    assert page.count("<small>as at 1.00") == 3
+
+
+async def test_page_says_where_what_it_leaves_out_is(tmp_path: Path) -> None:
+    run = await run_of(CASES)
+    *_, page = write_reports([run, replace(run, implementation="b/<c> d")], tmp_path)
+    for target in re.findall(r'all that was written down is in <a href="([^"]+)">', page.read_text()):
+        assert read_run(tmp_path / unquote(target)).results == run.results
+    assert page.read_text().count("all that was written down is in") == 2
+
+
+async def test_merged_page_points_to_the_reports_that_it_was_made_from(tmp_path: Path) -> None:
+    path, *_ = write_reports([await run_of(CASES[:1])], tmp_path / "one")
+    page = tmp_path / "two" / "page.html"
+    result = CliRunner().invoke(app, ["report", str(path), "--html", str(page)])
+    assert result.exit_code == 0
+    (target,) = re.findall(r'all that was written down is in <a href="([^"]+)">', page.read_text())
+    assert (page.parent / unquote(target)).resolve() == path
+
+
+async def test_page_of_very_many_long_logs_stays_small() -> None:
+    async def talk(log: WireLog) -> Finding:
+        for number in range(300):
+            log.sent("suite", "client", "frame", cbor.encode_self_described({str(number): [b"x" * 40] * 190}))
+        return Finding("as expected")
+
+    cases = [Case(f"long-{number}", "a long case", ("ICWS-CLT-025",), "refused", talk) for number in range(20)]
+    run = await run_of(cases)
+    assert len(html_page([run])) / len(cases) < 80_000
 
 
 async def test_junit_has_the_form_that_its_common_schema_demands() -> None:

@@ -344,7 +344,8 @@ def merge(
     try:
         runs = [read_run(path) for path in files]
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(html_page(runs), encoding="utf-8")
+        records = [Path(os.path.relpath(path, html.parent)).as_posix() for path in files]
+        html.write_text(html_page(runs, records), encoding="utf-8")
     except (IcwsError, OSError) as error:
         _stop(f"icws conformance: {error}", ExitCode.MISUSE)
 

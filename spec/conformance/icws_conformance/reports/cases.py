@@ -1,40 +1,44 @@
-"""The cases of the HTML report: what was expected and seen, and the wire log with its documents drawn."""
+"""The cases of the HTML report: what was expected and seen, and the wire log."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Final
+from urllib.parse import quote
 
 from icws_conformance.case import Result
-from icws_conformance.draw import Node
 from icws_conformance.reports.marks import MARKS, WORST, anchor, badge, css_class
 from icws_conformance.reports.matrix import requirement_text
+from icws_conformance.reports.wire import wire_log
 from icws_conformance.requirements import requirements
 from icws_conformance.runner import Run
 from icws_conformance.verdict import Verdict
-from icws_conformance.wirelog import Entry
 
 __all__ = ["run_section"]
 
 _OPEN: Final = (Verdict.FAIL, Verdict.UNEXPECTED_PASS)
-_REPEATED_BYTES: Final = 64  # documents from this size on are shown once in a case
-_PASSED_ENTRIES: Final = (
-    50  # documents of a case that was passed that are drawn; of the others it is said that they came
-)
-_PASSED_BYTES: Final = 1024  # of each document of a case that was passed; the JSON report has more
 
 
-def run_section(number: int, run: Run) -> str:
-    """All cases of a run, in groups, in each the worst first."""
+def run_section(number: int, run: Run, record: str = "") -> str:
+    """All cases of a run, in groups, in each the worst first.
+
+    Args:
+        number: of the run on the page.
+        run: the run.
+        record: where its JSON report is, from the page; empty if it is nowhere.
+    """
     groups: dict[str, list[Result]] = {}
     for result in run.results:
         groups.setdefault(_group(result.case), []).append(result)
     body = "".join(_group_section(number, name, results) for name, results in groups.items())
+    name = escape(record.rpartition("/")[2])
+    where = f'; all that was written down is in <a href="{escape(quote(record))}">{name}</a>' if record else ""
     return (
         f'<section class=run id="run-{number}"><h2>{escape(run.implementation)}: {escape(run.target)}</h2>'
-        f"<p>All of it: <code class=command>{escape(run.command)}</code></p>{body}</section>"
+        f"<p>All of it: <code class=command>{escape(run.command)}</code></p>"
+        f"<p class=small>Long documents are cut in the wire logs{where}.</p>{body}</section>"
     )
 
 
@@ -77,7 +81,7 @@ def _case(number: int, result: Result) -> str:
         f'<div class="{css_class(verdict)}"><h4>seen</h4><p>{escape(result.seen or "-")}</p></div></div>'
         f"{because}{gain}{_tested(result)}"
         f'<p>This case alone, {result.seconds:.2f} s (<a href="#{name}">link to it</a>): '
-        f"<code class=command>{escape(result.command)}</code></p>{_log(result)}</div></details>"
+        f"<code class=command>{escape(result.command)}</code></p>{wire_log(result)}</div></details>"
     )
 
 
@@ -94,63 +98,3 @@ def _tested(result: Result) -> str:
         f'<div class=tested><p><a class=id href="#{first}">{first}</a> {escape(entry.title)}</p>'
         f"{requirement_text(entry)}{more}</div>"
     )
-
-
-# Wire log ------------------------------------------------------------------------------------------------------------
-
-
-def _log(result: Result) -> str:
-    if not result.log:
-        return ""
-    limit = _PASSED_BYTES if result.verdict is Verdict.PASS else None
-    drawn: dict[str, float] = {}
-    shown = result.log[:_PASSED_ENTRIES] if result.verdict is Verdict.PASS else result.log
-    lines = "".join(_entry(entry, limit, drawn) for entry in shown)
-    lines += "".join(f"<li><div>{_head(entry)}</div></li>" for entry in result.log[len(shown) :])
-    return f"<h4>Wire log</h4><ol class=log>{lines}</ol>"
-
-
-def _head(entry: Entry) -> str:
-    who = f"{escape(entry.source)} → {escape(entry.target)}" if entry.target else escape(entry.source)
-    size = f" <small>{entry.size} bytes</small>" if entry.size else ""
-    return f"<time>{entry.at_s:.3f}</time> <b>{who}</b> <span>{escape(entry.what)}{size}</span>"
-
-
-def _entry(entry: Entry, limit: int | None, before: dict[str, float]) -> str:
-    head = _head(entry)
-    if (at_s := before.setdefault(entry.raw, entry.at_s)) != entry.at_s and entry.size > _REPEATED_BYTES:
-        return f"<li><div>{head}</div><p class=small>the same bytes as at {at_s:.3f}</p></li>"
-    is_text = entry.raw[:2] in ("7b", "5b")  # JSON is its own drawing
-    drawn = "" if entry.drawn is None or is_text else f"<ul class=tree>{_node(entry.drawn)}</ul>"
-    raw = _raw(entry, limit)
-    blamed = " class=blamed" if entry.blamed else ""
-    flag = "<p class=flag>this shows it</p>" if entry.blamed else ""
-    if not drawn and not raw:
-        return f"<li{blamed}><div>{head}</div>{flag}</li>"
-    is_open = " open" if entry.blamed else ""
-    return f"<li{blamed}><details{is_open}><summary>{head}</summary>{flag}{drawn}{raw}</details></li>"
-
-
-def _raw(entry: Entry, limit: int | None) -> str:
-    if not entry.raw:
-        return ""
-    data = bytes.fromhex(entry.raw)[:limit]
-    cut = "…" if entry.size > len(data) else ""
-    try:
-        text = data.decode("ascii") if data[:1] in (b"{", b"[") else ""
-    except UnicodeDecodeError:
-        text = ""
-    if text:
-        return f"<code class=raw>{escape(text)}{cut}</code>"
-    return f"<details class=bytes><summary>bytes</summary><code class=raw>{data.hex()}{cut}</code></details>"
-
-
-def _node(node: Node) -> str:
-    label = f"<b>{escape(node.label)}</b> " if node.label else ""
-    kind = "" if node.kind == "value" else f" class={node.kind}"
-    return f"<li{kind}><span>{label}{escape(node.value)}</span>{_nodes(node.children)}</li>"
-
-
-def _nodes(nodes: Iterable[Node]) -> str:
-    inner = "".join(map(_node, nodes))
-    return f"<ul>{inner}</ul>" if inner else ""

@@ -47,9 +47,11 @@ def read_run(path: Path) -> Run:
 def write_reports(runs: list[Run], folder: Path, *, name: str | None = None) -> list[Path]:
     """Write JSON and JUnit of each run and one HTML page of all into a folder; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
+    records = []
     for run in runs:
         stem = f"{run.target}-{_file_name(run.implementation)}"
+        records.append(f"{stem}.json")
         for suffix, text in (
             (".json", json.dumps(run_document(run), indent=1)),
             (".xml", junit_document(run)),
@@ -58,7 +60,7 @@ def write_reports(runs: list[Run], folder: Path, *, name: str | None = None) -> 
             path.write_text(text, encoding="utf-8")
             written.append(path)
     page = folder / f"{name or (stem if len(runs) == 1 else 'conformance')}.html"
-    page.write_text(html_page(runs), encoding="utf-8")
+    page.write_text(html_page(runs, records), encoding="utf-8")
     return [*written, page]
 
 

@@ -31,12 +31,18 @@ _OUTCOMES: Final = {
 }
 
 
-def html_page(runs: Sequence[Run]) -> str:
-    """One self-contained page: overview, what is not held to, matrix of requirements, and every case with its
-    evidence."""
+def html_page(runs: Sequence[Run], records: Sequence[str] = ()) -> str:
+    """One page that needs nothing else: overview, what is not held to, matrix of requirements, and every case with its
+    evidence.
+
+    Args:
+        runs: what is shown.
+        records: where the JSON report of each is, as a path from the page; none where they were not written.
+    """
     title = "Conformance to icws-secure/1 and omnia/1"
     policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     compared = differences(runs)
+    found = records or [""] * len(runs)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -49,7 +55,7 @@ def html_page(runs: Sequence[Run]) -> str:
         _navigation(runs, has_differences=bool(compared)),
         f"<main id=main tabindex=-1>{_overview(runs)}{_broken(runs)}{compared}",
         matrix(runs),
-        *(run_section(number, run) for number, run in enumerate(runs)),
+        *(run_section(number, run, where) for number, (run, where) in enumerate(zip(runs, found, strict=True))),
         "</main></body></html>\n",
     ]
     return "\n".join(parts)
