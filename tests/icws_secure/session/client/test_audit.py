@@ -27,11 +27,7 @@ from icws_secure.wire.registration import (
     encode_revoke_argument,
 )
 
-
-def quiet(kit: Any, *args: Any, **options: Any) -> Any:
-    world = kit.World(*args, **options).attached()
-    world.run(1)
-    return world
+from .sends import quiet
 
 
 def audits(world: Any) -> list[str]:

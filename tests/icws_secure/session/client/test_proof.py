@@ -11,12 +11,7 @@ from icws_secure.limits import MAX_CARRIERS, NS_PER_S
 from icws_secure.session.client import SendExecuted, SendRejected, SendUnknown
 from icws_secure.wire.interface import decode_message_argument
 
-
-def quiet(kit: Any, **options: Any) -> Any:
-    """An attached world in which the client has shown itself and nothing is under way."""
-    world = kit.World(**options).attached()
-    world.run(1)
-    return world
+from .sends import quiet
 
 
 def holding(kit: Any, **options: Any) -> Any:
