@@ -35,6 +35,7 @@ _WRITE_BUFFER: Final = 64 << 10  # bytes in the transport's own buffer before fr
 _PIECE: Final = 4 << 10  # bytes that are parsed at once
 _AFTERWARDS: Final = 64 << 10  # bytes of a refused client that are still parsed, for the close frame among them
 _PING: Final = b"icws"
+_OPEN: Final = State.OPEN  # looked up for every frame
 
 
 class SocketHub:
@@ -172,7 +173,7 @@ class ClientSocket(ServerConnection):
 
     def post(self, frame: bytes) -> bool:
         """Sends a binary frame, or queues it. False if the client is gone or was closed for not reading."""
-        if self.protocol.state is not State.OPEN:
+        if self.protocol.state is not _OPEN:
             return False
         if not self.paused and not self._outbox:
             self._write(frame)

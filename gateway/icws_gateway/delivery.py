@@ -15,7 +15,6 @@ from typing import Final
 
 from icws_secure.limits import MAX_FRAME_MESSAGES
 from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode, encode_head
-from icws_secure.wire.message import message_path
 
 from .directory import CanisterClients, Recipient
 from .metrics import GatewayMetrics
@@ -81,28 +80,29 @@ def deliver(
 def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
     """The frame of one message for a legacy client; ``certificate`` is that part of it, encoded."""
     # [ICWS-GWY-008]
-    tree = reply.witness.show((message_path(message.key),))
-    return b"".join((_MESSAGE, _keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
+    tree = reply.witness.show_leaves((message.place,))
+    return b"".join((_MESSAGE, *_keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
 
 
 def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certificate: bytes) -> bytes:
     """The frame of a client's messages of one poll; ``certificate`` is that part of it, encoded."""
     # [ICWS-GWY-008]
-    tree = reply.witness.show(tuple([message_path(message.key) for message in messages]))
+    tree = reply.witness.show_leaves([message.place for message in messages])
     if len(messages) == 1:
-        return b"".join((_ONE_MESSAGE, _keyed(messages[0]), certificate, encode_head(_BYTES, len(tree)), tree))
+        return b"".join((_ONE_MESSAGE, *_keyed(messages[0]), certificate, encode_head(_BYTES, len(tree)), tree))
     parts = [_MESSAGES, encode_head(_ARRAY, len(messages))]
     for message in messages:
-        parts += (_KEYED, _keyed(message))
+        parts += (_KEYED, *_keyed(message))
     parts += (certificate, encode_head(_BYTES, len(tree)), tree)
     return b"".join(parts)
 
 
-def _keyed(message: QueuedMessage) -> bytes:
+def _keyed(message: QueuedMessage) -> tuple[bytes, ...]:
+    """The entries of a message and its key, in parts."""
     key, content = message.key.encode("ascii"), message.content
-    return b"".join((_KEY, _text_head(len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content))
+    return _key_head(len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content
 
 
 @lru_cache(maxsize=8)
-def _text_head(size: int) -> bytes:
-    return encode_head(_TEXT, size)  # of keys, which are all of one length
+def _key_head(size: int) -> bytes:
+    return _KEY + encode_head(_TEXT, size)  # of keys, which are all of one length

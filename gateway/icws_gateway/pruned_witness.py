@@ -104,21 +104,25 @@ class PrunedWitness:
         self._root = self._read(data)
         self.digest = self._root.digest
 
-    def value(self, path: Path) -> bytes | None:
-        """The leaf at a path, None if the witness shows none there."""
-        index = self._indexes.get(path)
-        return None if index is None else self._values[index]
+    def leaf(self, path: Path) -> tuple[int, bytes] | None:
+        """Number and value of the leaf at a path, None if the witness shows none there."""
+        number = self._indexes.get(path)
+        return None if number is None else (number, self._values[number])
 
     def show(self, paths: Iterable[Path]) -> bytes:
         """The encoded tree with the leaves at these paths and digests for the rest. Paths without a leaf are left
         out."""
         indexes = self._indexes
+        return self.show_leaves([indexes[path] for path in paths if path in indexes])
+
+    def show_leaves(self, numbers: Sequence[int]) -> bytes:
+        """As :meth:`show`, with the leaves of these numbers, which :meth:`leaf` gave."""
         # nearly always one: a poll's messages are for as many clients
-        if isinstance(paths, tuple) and len(paths) == 1 and (index := indexes.get(paths[0])) is not None:
+        if len(numbers) == 1:
             alone = self._alone if self._alone is not None else self._show_each()
             if alone:
-                return alone[index]
-        return self._encode(sorted([indexes[path] for path in paths if path in indexes]))
+                return alone[numbers[0]]
+        return self._encode(sorted(numbers))
 
     def _show_each(self) -> list[bytes]:
         """What :meth:`show` gives for each leaf alone, by its index; nothing if that is much, in all, as no honest tree

@@ -170,6 +170,8 @@ class QueueCursor(Generic[_Reply, _Entry]):
             self._position = entries[0].nonce
         self._note_length(len(entries), more=more)
         self._note_gap(nonce, entries[0].nonce)
+        if not self._waiting and self._is_next(entries):
+            return [self._pass_on(reply, entries)]
         for entry in entries:
             self._keep(reply, entry)
         return self._due()
@@ -239,6 +241,20 @@ class QueueCursor(Generic[_Reply, _Entry]):
             self.gaps += 1
             self._position, self._gap, self._gap_answers = first, None, 0
 
+    def _is_next(self, entries: Sequence[_Entry]) -> bool:
+        """Whether all of a reply is due; its nonces increase, as :meth:`_check` has made sure."""
+        first = entries[0].nonce
+        return first == self._position and entries[-1].nonce - first == len(entries) - 1
+
+    def _pass_on(self, reply: _Reply, entries: Sequence[_Entry]) -> Run[_Reply, _Entry]:
+        """What :meth:`_keep` and :meth:`_due` make of a reply that is next while nothing waits, as nearly all are."""
+        delivered = self._delivered
+        for entry in entries:
+            delivered[entry.nonce] = entry.leaf
+        self._position = entries[-1].nonce + 1
+        self._forget_old()
+        return Run(reply, list(entries))
+
     def _keep(self, reply: _Reply, entry: _Entry) -> None:
         position = self.position
         if entry.nonce < position or entry.nonce in self._waiting:
@@ -263,11 +279,14 @@ class QueueCursor(Generic[_Reply, _Entry]):
             self._delivered[position] = entry.leaf
             position += 1
         self._position = position
-        while len(self._delivered) > _REMEMBERED:
-            self._delivered.popitem(last=False)
+        self._forget_old()
         if runs and self._waiting and min(self._waiting) < position:
             self._forget_passed(position)
         return runs
+
+    def _forget_old(self) -> None:
+        while len(self._delivered) > _REMEMBERED:
+            self._delivered.popitem(last=False)
 
     def _forget_passed(self, position: int) -> None:
         """Drops what waited at places that a believed gap skipped."""

@@ -60,6 +60,7 @@ class QueuedMessage(NamedTuple):
         content: the message.
         client_key: whose it is.
         leaf: SHA-256 of the content, which the witness shows.
+        place: number of that leaf in the witness of its reply.
     """
 
     nonce: int
@@ -67,6 +68,7 @@ class QueuedMessage(NamedTuple):
     content: bytes
     client_key: ClientKey
     leaf: bytes
+    place: int
 
     def __repr__(self) -> str:
         return f"QueuedMessage(nonce={self.nonce}, key={self.key!r}, client_key={self.client_key!r})"
@@ -137,7 +139,7 @@ class ReplyChecker:
             raise ReplicaFault("too_many", "a poll brought too many messages")
         statement = self._statement(result.cert)
         witness = witnessed(result.tree, statement.certified_data)
-        messages = tuple(self._message(message, witness) for message in result.messages)
+        messages = tuple([self._message(message, witness) for message in result.messages])
         return CheckedReply(messages, not result.is_end_of_queue, result.cert, witness, statement.time_ns)
 
     def readable_by_all(self, certificate: bytes) -> bool:
@@ -172,10 +174,11 @@ class ReplyChecker:
         content = message.content
         leaf = sha256(content).digest()
         # [ICWS-GWY-007]
-        if witness.value(message_path(key)) != leaf:
+        shown = witness.leaf(message_path(key))
+        if shown is None or shown[1] != leaf:
             raise ReplicaFault("leaf", "the witness does not show a message")
         self._check_addressee(message)
-        return QueuedMessage(nonce, key, content, message.client_key, leaf)
+        return QueuedMessage(nonce, key, content, message.client_key, leaf, shown[0])
 
     def _check_addressee(self, message: OutputMessage) -> None:
         """Only the content is certified; the address beside it must not lead it to somebody else."""
@@ -208,23 +211,22 @@ def witnessed(tree: bytes, certified_data: bytes) -> PrunedWitness:
     return witness
 
 
-_KEY_HEAD: Final = encode("client_key") + b"\xa2" + encode("client_principal")
-_KEY_HEADS: Final = tuple(
-    tag + bytes((0xA0 + entries,)) + _KEY_HEAD for tag in (SELF_DESCRIBE_TAG, b"") for entries in (5, 6)
-)
+_TAG_BYTES: Final = len(SELF_DESCRIBE_TAG)
+_FIVE_OR_SIX: Final = (b"\xa5", b"\xa6")  # entries of a message, with or without a salt
 
 
 def _starts_with_key(content: bytes, key: ClientKey) -> bool:
     """Whether the content begins as every canister that we know encodes it; the decoder settles the rest."""
-    if not content.startswith(_KEY_HEADS):
-        return False
-    offset = len(_KEY_HEAD) + (4 if content.startswith(SELF_DESCRIBE_TAG) else 1)
-    return content.startswith(_encoded_key(key.client_principal.raw, key.client_nonce), offset)
+    offset = _TAG_BYTES if content.startswith(SELF_DESCRIBE_TAG) else 0
+    return content.startswith(_FIVE_OR_SIX, offset) and content.startswith(
+        _encoded_key(key.client_principal.raw, key.client_nonce), offset + 1
+    )
 
 
 @lru_cache(maxsize=16_384)
 def _encoded_key(principal: bytes, nonce: int) -> bytes:
-    return encode(principal) + encode("client_nonce") + encode(nonce)
+    """The entry of a client key, which comes first in a message."""
+    return encode("client_key") + encode({"client_principal": principal, "client_nonce": nonce})
 
 
 def _read_certificate(data: bytes, canister: Principal) -> _Statement:

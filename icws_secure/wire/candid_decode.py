@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ..errors import DecodeError, MisuseError, Reason
@@ -193,11 +194,10 @@ class _Compiler:
         build = expected.build or _dict_of([field.label for field in expected.fields])
 
         def read(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
-            values = [None] * count
+            values = [None] * (count + 1)  # the last is of fields that nobody asked for
             for slot, reader in steps:
-                value, offset = reader(data, offset, budget)
-                if slot >= 0:
-                    values[slot] = value
+                values[slot], offset = reader(data, offset, budget)
+            values.pop()
             return build(*values), offset
 
         return read
@@ -289,9 +289,14 @@ def _fixed(code: str) -> _Reader:
 
 
 def _read_blob(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
-    size, offset = length(data, offset)
+    size = data[offset]
+    if size < 0x80:  # as in ``length``, without the call
+        offset += 1
+    else:
+        size, offset = length(data, offset)
     end = offset + size
-    need(data, end)
+    if end > len(data):
+        need(data, end)
     return data[offset:end], end
 
 
@@ -303,11 +308,14 @@ def _read_text(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
         raise violation("text is not UTF-8") from error
 
 
+_principal = lru_cache(maxsize=16_384)(Principal)  # the same ones come with message after message
+
+
 def _read_principal(data: bytes, offset: int, budget: Budget) -> tuple[Any, int]:
     if data[offset] != 1:
         raise violation("a reference that is not transparent")
     raw, end = _read_blob(data, offset + 1, budget)
-    return Principal(raw), end
+    return _principal(raw), end
 
 
 _PRIMITIVES: dict[int, _Reader] = {

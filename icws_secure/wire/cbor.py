@@ -12,6 +12,7 @@ interface has them: replicas answer queries with such a map, and the Java agent 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ _NO_KEY: Final = object()  # the key of a map entry is still to come
 _LIST: Final = object()  # the container is a list and has no keys
 _MAX_KEY: Final = 1 << 16  # bound of integers as keys, which only COSE has
 _U64: Final = 1 << 64
+_one_byte, _two_bytes, _three_bytes, _five_bytes, _nine_bytes = (
+    struct.Struct(form).pack for form in (">B", ">BB", ">BH", ">BI", ">BQ")
+)
 _MAY_BE_INDEFINITE: Final = (4, 5, 7)  # arrays and maps, and the break that ends them
 
 
@@ -322,15 +326,16 @@ def encode_self_described(value: object) -> bytes:
 
 def encode_head(major: int, argument: int) -> bytes:
     """Encode the head of one data item in its shortest form; ``argument`` is a natural number below 2^64."""
+    major <<= 5
     if argument < 24:
-        return bytes((major << 5 | argument,))
+        return _one_byte(major | argument)
     if argument < 0x100:
-        return bytes((major << 5 | 24, argument))
+        return _two_bytes(major | 24, argument)
     if argument < 0x1_0000:
-        return bytes((major << 5 | 25,)) + argument.to_bytes(2, "big")
+        return _three_bytes(major | 25, argument)
     if argument < 0x1_0000_0000:
-        return bytes((major << 5 | 26,)) + argument.to_bytes(4, "big")
-    return bytes((major << 5 | 27,)) + argument.to_bytes(8, "big")
+        return _five_bytes(major | 26, argument)
+    return _nine_bytes(major | 27, argument)
 
 
 def _bignum(data: bytes, tag: int, offset: int, what: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ values that do not fit, decoders ``DecodeError`` for bytes that do not. A result
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -75,7 +76,7 @@ REGISTRATION_ID_BYTES: Final = 16
 # Values ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False)
 class ClientKey:
     """Names a session at its canister: who signs its envelopes, and a number that the client chose.
 
@@ -86,6 +87,18 @@ class ClientKey:
 
     client_principal: Principal
     client_nonce: int
+
+    def __init__(self, client_principal: Principal, client_nonce: int) -> None:
+        # the slots themselves, as in Principal: one is made for every message of a poll
+        _set_client_principal(self, client_principal)
+        _set_client_nonce(self, client_nonce)
+
+    def __hash__(self) -> int:
+        return hash((self.client_principal.raw, self.client_nonce))
+
+
+_set_client_principal: Callable[[ClientKey, Principal], None] = vars(ClientKey)["client_principal"].__set__
+_set_client_nonce: Callable[[ClientKey, int], None] = vars(ClientKey)["client_nonce"].__set__
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +221,7 @@ class MessageResult:
     status: MessageStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class OutputMessage:
     """A certified message in a poll.
 
@@ -221,6 +234,17 @@ class OutputMessage:
     client_key: ClientKey
     key: str
     content: bytes = field(repr=False)
+
+    def __init__(self, client_key: ClientKey, key: str, content: bytes) -> None:
+        # the slots themselves, as in Principal
+        _set_client_key(self, client_key)
+        _set_key(self, key)
+        _set_content(self, content)
+
+
+_set_client_key: Callable[[OutputMessage, ClientKey], None] = vars(OutputMessage)["client_key"].__set__
+_set_key: Callable[[OutputMessage, str], None] = vars(OutputMessage)["key"].__set__
+_set_content: Callable[[OutputMessage, bytes], None] = vars(OutputMessage)["content"].__set__
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,10 @@ def test_part_shows_nothing_but_what_was_asked_for():
 def test_values_are_found_by_path():
     tree, paths = witness_of(20, range(5, 9))
     witness = PrunedWitness(encode_tree(tree.witness(paths)))
-    assert witness.value(paths[0]) == b"leaf 5"
-    assert witness.value((b"websocket", b"key 00001")) is None
-    assert witness.value((b"websocket",)) is None
-    assert NOTHING.value(()) is None
+    assert witness.leaf(paths[0]) == (0, b"leaf 5")
+    assert witness.leaf((b"websocket", b"key 00001")) is None
+    assert witness.leaf((b"websocket",)) is None
+    assert NOTHING.leaf(()) is None
 
 
 def test_odd_shapes():
@@ -109,7 +109,7 @@ def test_heads_longer_than_need_be_and_long_labels_are_read_as_the_library_reads
     longer = b"\x98\x03\x18\x02" + encode_tree(tree)[5:].replace(b"\x82\x03", b"\x82\x18\x03")
     assert decode_tree(longer) == tree
     witness = PrunedWitness(longer)
-    assert witness.value((label,)) == b"x"
+    assert witness.leaf((label,)) == (0, b"x")
     assert witness.show([(label,)]) == encode_tree(tree)
 
 

@@ -234,7 +234,7 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "looks-at-no-leaf",
         "Forwards messages whose hash is not in the witness.",
         "gateway:polls/altered",
-        patch("icws_gateway.reply_check", "if witness.value(message_path(key)) != leaf:", "if False:"),
+        patch("icws_gateway.reply_check", "if shown is None or shown[1] != leaf:", "if shown is None:"),
     ),
     handmade(
         "ICWS-GWY-007",
@@ -250,8 +250,8 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "gateway:delivery/own-of-a-full-poll",
         patch(
             "icws_gateway.delivery",
-            "reply.witness.show((message_path(message.key),))",
-            "reply.witness.show(message_path(other.key) for other in reply.messages)",
+            "reply.witness.show_leaves((message.place,))",
+            "reply.witness.show_leaves([other.place for other in reply.messages])",
         ),
     ),
     handmade(
@@ -261,8 +261,8 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "gateway:delivery/own-of-a-full-poll",
         patch(
             "icws_gateway.delivery",
-            "reply.witness.show(tuple([message_path(message.key) for message in messages]))",
-            "reply.witness.show(tuple([message_path(message.key) for message in reply.messages]))",
+            "reply.witness.show_leaves([message.place for message in messages])",
+            "reply.witness.show_leaves([message.place for message in reply.messages])",
         ),
     ),
     handmade(
