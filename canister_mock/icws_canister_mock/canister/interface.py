@@ -38,4 +38,4 @@ def describe(methods: Collection[str], own: str = "") -> bytes:
 
 @cache
 def _published() -> str:
-    return next(place for place in _PLACES if place.is_file()).read_text(encoding="utf-8")
+    return next((place for place in _PLACES if place.is_file()), _PLACES[0]).read_text(encoding="utf-8")
