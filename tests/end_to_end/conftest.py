@@ -22,7 +22,9 @@ from icws_canister_mock.replica import Canister, Replica, ReplicaConfig, serve_r
 from icws_client import ClientConfig, connect
 from icws_client import sync as sync_client
 from icws_gateway import Gateway, GatewayConfig, serve_gateway
+from icws_secure.errors import IcwsError
 from icws_secure.limits import NS_PER_MS, NS_PER_S
+from icws_secure.session.client import Attached, GatewayLost
 from icws_secure.wire.principal import Principal
 
 
@@ -148,6 +150,23 @@ class Network:
 
     def connect(self, gateways: Any = None, **options: Any) -> connect[Any]:
         return connect(gateways, **self.options(**options))
+
+    async def refused(self, gateway: str, **options: Any) -> IcwsError:
+        """Why a client leaves a gateway that it must not use. It would go on trying: it is stopped then."""
+        events: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def attempt() -> None:
+            await self.connect(gateway, on_event=events.put_nowait, **({"open_timeout": 60.0} | options))
+
+        trying = asyncio.create_task(attempt())
+        try:
+            while not isinstance(event := await events.get(), GatewayLost):
+                assert not isinstance(event, Attached)
+        finally:
+            trying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await trying
+        return event.error
 
     def connect_sync(self, gateways: Any = None, **options: Any) -> Callable[[], sync_client.Connection[Any]]:
         """Give a function for a thread, since this one runs the network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from aiohttp import web
@@ -185,19 +186,21 @@ async def test_duplicate_of_a_call_under_way_is_dropped(ic, make_gateway, connec
 
 @pytest.mark.req("ICWS-GWY-021")
 async def test_call_that_expires_while_it_waits_is_not_relayed(ic, make_gateway, connect_peer, eventually):
-    import time
-
     gateway = await make_gateway(calls_in_flight_per_client=1)
     peer = await connect_peer(gateway, ic.install(), modern=True)
     await peer.open(attach=1)
+    held = asyncio.Event()
 
-    async def slow(seen):
+    async def hold(seen):
         if seen.method == "ws_message":
-            await asyncio.sleep(0.6)
+            await held.wait()
 
-    ic.fault = slow
+    ic.fault = hold
     await peer.say(b"first")
-    await peer.send(peer.message_envelope(b"second", ingress_expiry_ns=time.time_ns() + 300_000_000))
+    expiry = time.time_ns() + 300_000_000
+    await peer.send(peer.message_envelope(b"second", ingress_expiry_ns=expiry))
+    await eventually(lambda: len(ic.named("ws_message")) == 1 and time.time_ns() > expiry)
+    held.set()
     # it is refused with its code when its turn to be read comes, or failed when its turn to be sent does
     await eventually(lambda: peer.closed is not None or len(peer.receipts) == 3)
     assert len(ic.named("ws_message")) == 1

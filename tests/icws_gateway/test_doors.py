@@ -67,7 +67,7 @@ async def test_slow_tls_handshake_is_counted_and_cut(ic, make_tls_gateway, event
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"\x16\x03\x01")
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await reader.read() == b""
     await eventually(lambda: metric(gateway, "limits_total", limit="handshake_time") == 1)
     assert not gateway._hub.doors
@@ -82,7 +82,7 @@ async def test_what_is_no_tls_is_cut(ic, make_tls_gateway, eventually, trusting,
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(hello)
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await reader.read()
     writer.close()
     await eventually(lambda: metric(gateway, "drops_total", reason="tls_handshake") == 1)
@@ -95,7 +95,7 @@ async def test_what_is_no_tls_is_cut(ic, make_tls_gateway, eventually, trusting,
 async def test_sockets_in_their_handshake_do_not_hold_up_the_end(ic, make_tls_gateway):
     gateway = await make_tls_gateway(handshake_timeout_seconds=600)
     writer = await silent(gateway)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await gateway.stop()
     assert not gateway._hub.doors
     writer.close()
@@ -105,7 +105,7 @@ async def test_page_over_tls_is_whole(ic, make_tls_gateway, trusting):
     gateway = await make_tls_gateway()
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=trusting)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"200 OK" in head
@@ -219,7 +219,7 @@ async def test_gateway_is_not_ready_while_the_ic_is_silent(ic, make_gateway, eve
     async def fail(seen):
         return web.Response(status=503)
 
-    assert metric(gateway, "ic_up") == 1
+    await eventually(lambda: metric(gateway, "ic_up") == 1)
     ic.fault = fail
     await eventually(lambda: not gateway.is_ready)
     await eventually(lambda: metric(gateway, "ic_up") == 0)

@@ -199,12 +199,12 @@ async def test_polls_in_total_wait_for_their_turn(ic, make_gateway, connect_peer
 
 
 async def test_call_without_answer_ends_in_time(ic, make_gateway, connect_peer, eventually):
-    gateway = await make_gateway(call_timeout_seconds=0.1, call_retry_seconds=0.5)
+    gateway = await make_gateway(call_timeout_seconds=0.1, call_retry_seconds=2)
     peer = await connect_peer(gateway, ic.install(), modern=True)
 
     async def hang(seen):
         if seen.kind == "call":
-            await asyncio.sleep(20)
+            await asyncio.Event().wait()
 
     ic.fault = hang
     await peer.open(attach=1, wait=False)
@@ -256,14 +256,14 @@ def test_messages_that_come_too_early_are_kept_within_bounds():
     ("settings", "limit"), [({"heads_in_flight": 1}, "heads"), ({"heads_in_flight_per_canister": 1}, "canister_heads")]
 )
 async def test_questions_for_heads_are_bounded(ic, make_gateway, connect_peer, eventually, settings, limit):
-    gateway = await make_gateway(head_interval_seconds=0.05, **settings)
+    gateway = await make_gateway(head_interval_seconds=0.05, poll_timeout_seconds=60, **settings)
     peer = await connect_peer(gateway, ic.install(), modern=True)
     asked = []
 
     async def hang(seen):
         if seen.method == "ws_audit":
             asked.append(seen)
-            await asyncio.sleep(20)
+            await asyncio.Event().wait()
 
     ic.fault = hang
     await peer.open(attach=1)

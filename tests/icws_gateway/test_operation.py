@@ -308,7 +308,7 @@ async def test_process_serves_reloads_drains_and_ends(ic, tmp_path, write_certif
     assert process.stdout is not None
 
     async def line_with(word: bytes) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 line = await process.stdout.readline()
                 assert line
@@ -327,10 +327,10 @@ async def test_process_serves_reloads_drains_and_ends(ic, tmp_path, write_certif
             await socket.recv()
             process.send_signal(signal.SIGTERM)
             await line_with(b"draining")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await socket.wait_closed()
             assert socket.close_code == CloseCode.GOING_AWAY
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 
 import pytest
@@ -26,23 +27,28 @@ def asked(seen) -> int:
 
 @pytest.mark.req("ICWS-GWY-006")
 async def test_long_queue_is_polled_ahead_and_delivered_in_order(ic, make_gateway, connect_peer, eventually):
-    gateway = await make_gateway(polls_ahead=8)
+    gateway = await make_gateway(polls_ahead=8, poll_timeout_seconds=60)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
     random.seed(4)
     under_way = most = 0
+    several = asyncio.Event()
 
     async def jitter(seen):
         nonlocal under_way, most
         if seen.method == "ws_get_messages":
             under_way += 1
             most = max(most, under_way)
+            if most >= 4:
+                several.set()
+            if asked(seen) >= 600:  # twelve full replies behind: so many polls may be under way by now
+                await several.wait()
             await asyncio.sleep(random.uniform(0.01, 0.06))
             under_way -= 1
 
     ic.fault = jitter
     await ic.push(peer.canister, *((peer.key, b"%d" % number) for number in range(1_500)))
-    await eventually(lambda: len(peer.contents) == 1_501, 20)
+    await eventually(lambda: len(peer.contents) == 1_501)
     assert peer.contents[1:] == [b"%d" % number for number in range(1_500)]
     assert 4 <= most <= 8
 
@@ -140,8 +146,9 @@ async def test_failing_polls_are_spaced_out(ic, make_gateway, connect_peer, even
 
     ic.fault = fail
     ic.seen.clear()
-    await asyncio.sleep(1.5)
-    assert 1 <= len(ic.named("ws_get_messages")) <= 8
+    await eventually(lambda: len(ic.named("ws_get_messages")) >= 4)
+    first, _, _, last = [seen.at for seen in ic.named("ws_get_messages")][:4]
+    assert last - first > 0.2  # at the interval it would be 0.03
 
 
 @pytest.mark.req("ICWS-GWY-014")
@@ -161,6 +168,7 @@ async def test_polls_use_the_endpoint_that_all_clients_can_read(ic, make_gateway
     assert checker.readable_by_all(modern.deliveries[-1][2])
     await legacy.socket.close()
     await eventually(lambda: ic.named("ws_close"))
+    await eventually(lambda: metric(gateway, "polls_in_flight") == 0)  # none that began before
     ic.seen.clear()
     await ic.push(canister, (modern.key, b"newer"))
     await eventually(lambda: b"newer" in modern.contents)
@@ -221,9 +229,9 @@ async def test_queue_that_is_merely_silent_is_not_restarted(ic, make_gateway, co
     gateway = await make_gateway(poll_interval_ms=10)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
+    ic.seen.clear()
     await peer.say(b"trap")  # executed, and leaves nothing
-    await asyncio.sleep(0.5)
-    assert any(asked(seen) == 0 for seen in ic.named("ws_get_messages"))
+    await eventually(lambda: any(asked(seen) == 0 for seen in ic.named("ws_get_messages")))
     await peer.say(b"hello")
     await eventually(lambda: b"hello" in peer.contents)
     assert peer.contents == [b"opened", b"hello"]
@@ -269,12 +277,21 @@ async def test_canister_without_clients_is_not_polled(ic, make_gateway, connect_
     gateway = await make_gateway()
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
+    begun = []
+    query = gateway._services.pollers._ic.query
+
+    async def count(*args, **options):
+        begun.append(args)
+        return await query(*args, **options)
+
+    gateway._services.pollers._ic.query = count
+    await eventually(lambda: begun)
     await peer.socket.close()
     await eventually(lambda: metric(gateway, "canisters") == 0)
-    await asyncio.sleep(0.05)
-    ic.seen.clear()
+    await eventually(lambda: not gateway._services.pollers._stopping)
+    begun.clear()
     await asyncio.sleep(0.3)
-    assert ic.named("ws_get_messages") == []
+    assert begun == []
 
 
 async def test_next_client_of_a_canister_starts_at_the_beginning(ic, make_gateway, connect_peer, eventually):
@@ -297,11 +314,11 @@ async def test_poll_is_signed_by_the_gateway(ic, make_gateway, connect_peer, gat
     assert {seen.sender for seen in ic.named("ws_get_messages")} == {gateway_identity.principal}
 
 
-async def test_idle_canister_is_polled_less(ic, make_gateway, connect_peer):
+async def test_idle_canister_is_polled_less(ic, make_gateway, connect_peer, eventually):
     gateway = await make_gateway(poll_interval_ms=20, poll_idle_interval_ms=500, poll_idle_after_seconds=0.2)
     peer = await connect_peer(gateway, ic.install())
     await peer.open()
-    await asyncio.sleep(0.8)
-    ic.seen.clear()
-    await asyncio.sleep(1.1)
-    assert 1 <= len(ic.named("ws_get_messages")) <= 4
+    polls = lambda: [seen.at for seen in ic.named("ws_get_messages")]  # noqa: E731
+    await eventually(lambda: len(polls()) > 3 and polls()[-1] - polls()[-4] > 1.2)  # three times 0.5
+    early = [later - earlier for earlier, later in itertools.pairwise(polls()[:6])]
+    assert min(early) < 0.4

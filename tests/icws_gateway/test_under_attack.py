@@ -100,7 +100,7 @@ async def slow_reader(at: Field) -> None:
     before = metric(at.gateway, "limits_total", limit="queue_bytes")
     for _ in range(7):  # more than the system's own buffers take
         await at.ic.push(canister, (peer.key, bytes(800_000)))
-    await at.eventually(lambda: metric(at.gateway, "limits_total", limit="queue_bytes") > before, 30)
+    await at.eventually(lambda: metric(at.gateway, "limits_total", limit="queue_bytes") > before)
     peer.socket.transport.abort()
 
 
@@ -149,7 +149,7 @@ async def ping_flood(at: Field) -> None:
 async def open_flood(at: Field) -> None:
     peer = await at.socket()
     await _until_refused(peer.open(wait=False))
-    await at.eventually(lambda: peer.closed is not None or peer.contents, 30)
+    await at.eventually(lambda: peer.closed is not None or peer.contents)
     if peer.closed is not None:
         at.codes[peer.close_code] += 1
     await peer.stop()
@@ -255,11 +255,11 @@ async def test_others_are_served_in_turn(ic, make_gateway, connect_peer, eventua
             at.rounds += 1
 
     attackers = [asyncio.create_task(go_on()) for _ in range(ATTACKERS)]
-    await eventually(lambda: at.rounds > 0 or any(task.done() for task in attackers), 60)
+    await eventually(lambda: at.rounds > 0 or any(task.done() for task in attackers))
     for number in range(1, ANSWERS):
         before = metric(gateway, "frames_received_total")
         await witness.say(b"%d" % number)
-        await eventually(lambda n=number: b"%d" % n in witness.contents, 30)
+        await eventually(lambda n=number: b"%d" % n in witness.contents)
         assert taken[number] - before <= 1 + ATTACKERS * 4 * BURST
     assert not [task.exception() for task in attackers if task.done()]
     over = True
@@ -275,5 +275,5 @@ async def test_others_are_served_in_turn(ic, make_gateway, connect_peer, eventua
     assert {seen.sender for seen in ic.named("ws_message")} == {witness.identity.principal}
     assert ic.named("push") == []
     assert at.other.to_text() not in {seen.canister for seen in ic.seen}
-    await eventually(lambda: len(gateway._hub.sockets) == 1, 30)
+    await eventually(lambda: len(gateway._hub.sockets) == 1)
     assert gateway._hub.queues.used == 0

@@ -83,6 +83,10 @@ async def test_worker_that_does_not_answer_hides_no_other(tmp_path):
     assert [line[-3:] for line in lines if line.startswith("icws_gateway_worker_up{")] == ["1.0", "0.0", "0.0"]
 
 
+def connections_in(page: str) -> list[str]:
+    return re.findall(r"^icws_gateway_connections\{worker=\"\d\"\} (.+)$", page, re.MULTILINE)
+
+
 class Group:
     """A gateway of several processes."""
 
@@ -150,7 +154,7 @@ async def group(ic, tmp_path) -> AsyncIterator[Group]:
             with suppress(ProcessLookupError):
                 process.terminate()
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await process.wait()
             except TimeoutError:
                 process.kill()
@@ -159,8 +163,10 @@ async def group(ic, tmp_path) -> AsyncIterator[Group]:
 async def test_workers_share_a_port_have_own_principals_and_account_together(group):
     sockets = await group.one_of_each()
     assert len(list(group.folder.glob("key*.pem"))) == WORKERS
-    text = await group.metrics()
-    assert re.findall(r"^icws_gateway_connections\{worker=\"\d\"\} (.+)$", text, re.MULTILINE) == ["1.0", "1.0"]
+    async with asyncio.timeout(60):
+        text = ""
+        while connections_in(text) != ["1.0", "1.0"]:  # those that were closed on the way are counted off by and by
+            text = await group.metrics()
     assert 'icws_gateway_worker_up{worker="1"} 1.0' in text
     group.process.send_signal(signal.SIGHUP)
     assert {(await group.line("reloaded"))["worker"] for _ in range(WORKERS)} == {0, 1}
@@ -168,7 +174,7 @@ async def test_workers_share_a_port_have_own_principals_and_account_together(gro
     for socket_ in sockets.values():
         await socket_.wait_closed()
         assert socket_.close_code == CloseCode.GOING_AWAY
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await group.process.wait() == 0
 
 
@@ -182,7 +188,7 @@ async def test_worker_that_dies_is_replaced_and_takes_nobody_with_it(group, even
     again = await group.line("listening")
     assert again["worker"] == ended["worker"]
     assert again["principal"] in sockets
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await sockets[str(again["principal"])].wait_closed()
     (other,) = (socket_ for name, socket_ in sockets.items() if name != again["principal"])
     await (await other.ping())
@@ -206,7 +212,7 @@ async def test_no_worker_outlives_its_supervisor(group, eventually):
         return True
 
     try:
-        await eventually(lambda: not any(alive(handle) for handle in handles), 20)
+        await eventually(lambda: not any(alive(handle) for handle in handles))
     finally:
         for handle in handles:
             with suppress(ProcessLookupError):
