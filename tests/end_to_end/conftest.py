@@ -127,23 +127,21 @@ class Network:
         return gateway, wire
 
     def options(self, **options: Any) -> dict[str, Any]:
-        """What a client of this network needs to know, and impatience."""
+        """What a client of this network needs to know, and impatience between attempts. Silence is borne for as long as
+        clients bear it by default: a busy machine is silent, too."""
         config = ClientConfig(
             canister_id=self.canister,
             backoff_initial_ns=20 * NS_PER_MS,
-            attach_timeout_ns=5 * NS_PER_S,
-            receipt_timeout_ns=2 * NS_PER_S,
-            head_interval_ns=2 * NS_PER_S,
-            withhold_grace_ns=1 * NS_PER_S,
             switch_back_ns=1 * NS_PER_S,
             poll_interval_ns=20 * NS_PER_MS,
             poll_interval_max_ns=100 * NS_PER_MS,
+            **options.pop("settings", {}),
         )
         return {
             "canister_id": self.canister,
             "ic_url": self.ic_url,
             "root_key": self.root_key,
-            "open_timeout": 10.0,
+            "open_timeout": 60.0,
             "close_timeout": 5.0,
             "config": config,
         } | options

@@ -107,7 +107,7 @@ class Terminal:
 
     async def hidden(self) -> None:
         """Wait until what is typed is not shown: what was typed before that is thrown away."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while termios.tcgetattr(self._master)[3] & termios.ECHO:  # noqa: ASYNC110 - a terminal tells nobody
                 await asyncio.sleep(0.01)
 
@@ -116,7 +116,7 @@ class Terminal:
 
     async def until(self, pattern: str) -> None:
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not re.search(pattern, self.shown):
                     self._changed.clear()
                     await self._changed.wait()
@@ -124,7 +124,7 @@ class Terminal:
             pytest.fail(f"{pattern} was not shown but {self.shown!r}")
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 

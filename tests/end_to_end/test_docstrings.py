@@ -80,7 +80,7 @@ async def test_examples_run(network: Any, monkeypatch: pytest.MonkeyPatch, place
             "print": lambda *values: None,
         }
         example = compiled(here, dict(names))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             if inspect.iscoroutinefunction(example):
                 await example()
             else:

@@ -63,7 +63,7 @@ async def test_an_interrupt_ends_program_and_session(network: Any, program: str)
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await process.stdout.readline() == b"open\n"
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()

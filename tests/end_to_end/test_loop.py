@@ -11,6 +11,7 @@ from icws_client import ConnectionClosedOK, IcWebSocket
 from icws_client.callbacks import CLOSED
 from icws_client.identities import generate
 from icws_secure.errors import Reason
+from icws_secure.limits import NS_PER_S
 from icws_secure.session.client import Attached, GatewayLost, SessionState
 
 PROFILES = ["secure", "omnia"]
@@ -120,7 +121,8 @@ async def test_nothing_is_lost_or_doubled_while_connections_break(network: Any) 
 
 async def test_a_gateway_that_falls_silent_is_left(network: Any) -> None:
     first, second = await network.wire(), await network.wire()
-    async with network.connect([first[1].url, second[1].url]) as ws:
+    impatient = {"receipt_timeout_ns": 2 * NS_PER_S}
+    async with network.connect([first[1].url, second[1].url], settings=impatient) as ws:
         await ws.send(b"before")
         first[1].stall()
         await ws.send(b"after")
@@ -160,7 +162,7 @@ async def test_callbacks_serve_too(network: Any, profile: Any) -> None:
 
     socket.on_open = lambda: socket.send(b"hello")
     socket.on_message = on_message
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await socket.closed()
     assert messages == [b"hello"]
     assert socket.ready_state == CLOSED
@@ -175,7 +177,7 @@ async def test_synchronous_programs_are_served_too(network: Any, profile: str) -
         with opening() as ws:
             ws.send(b"one")
             ws.send(b"two")
-            return [ws.recv(timeout=10), ws.recv(timeout=10)]
+            return [ws.recv(timeout=60), ws.recv(timeout=60)]
 
     assert await asyncio.to_thread(program) == [b"one", b"two"]
 

@@ -140,7 +140,7 @@ class Person:
         return Rooms(self.ws, self.agent, label=label, master_key=master_key or self.people.master_key)
 
     async def hears(self) -> Any:
-        return await asyncio.wait_for(self.rooms.recv(), 10)
+        return await asyncio.wait_for(self.rooms.recv(), 60)
 
     async def __aexit__(self, *error: Any) -> None:
         await self.ws.close()

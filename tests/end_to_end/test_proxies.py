@@ -106,7 +106,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path, self_signed: Any) -> C
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await process.wait()
 
     start.checks_readiness = request.param == "haproxy"  # type: ignore[attr-defined] # nginx asks nobody
@@ -114,7 +114,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path, self_signed: Any) -> C
 
 
 async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             assert process.returncode is None
             try:
