@@ -28,8 +28,8 @@ from icws_secure.session.client import Attached, Ended, GatewayLost
 from icws_secure.wire.principal import Principal
 
 BEFORE, AFTER = 3, 4  # messages before an attack that begins later, and from then on
-LIMIT_S = 40.0
-STRIKE_S = 10.0
+LIMIT_S = 120.0
+STRIKE_S = 60.0
 AHEAD = 5  # plays begun before their test
 IMPATIENCE: dict[Reason, dict[str, Any]] = {
     Reason.HANDSHAKE_TIMEOUT: {"handshake_timeout_ns": 1 * NS_PER_S},

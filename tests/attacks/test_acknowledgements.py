@@ -16,7 +16,7 @@ from icws_secure.session.client import GatewayLost
 from icws_secure.wire.close_codes import SessionCloseCode
 
 CROSSED = CATALOGUE["another-clients-acknowledgement"]
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 async def until(condition: Any) -> None:

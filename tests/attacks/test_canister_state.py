@@ -19,7 +19,7 @@ QUICK = {"head_interval_ns": 1 * NS_PER_S, "audit_interval_ns": 1 * NS_PER_S, "r
 
 
 async def end_of(events: list[Any], ws: Any) -> Any:
-    await asyncio.wait_for(ws.wait_closed(), 20)
+    await asyncio.wait_for(ws.wait_closed(), 60)
     return next(event.error for event in events if isinstance(event, Ended))
 
 

@@ -22,7 +22,7 @@ from icws_secure.wire.close_codes import SessionCloseCode
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BEFORE, AFTER = 2, 4
-LIMIT_S = 40.0
+LIMIT_S = 120.0
 ENTRIES = [
     entry
     for entry in CATALOGUE.values()

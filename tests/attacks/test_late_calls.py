@@ -114,7 +114,7 @@ async def test_failure_is_reported_only_when_the_held_message_can_no_longer_be_e
 
         clock.leap(65)
         with pytest.raises(StallError) as failed:
-            await asyncio.wait_for(sending, 20)
+            await asyncio.wait_for(sending, 60)
         assert failed.value.reason is Reason.NOT_EXECUTED
 
         await attack.hand_in()
@@ -135,7 +135,7 @@ async def test_a_message_handed_in_at_the_last_moment_is_reported_as_executed(ow
         clock.leap(45)
         await attack.hand_in()
         clock.leap(20)
-        await asyncio.wait_for(sending, 20)
+        await asyncio.wait_for(sending, 60)
         assert own_theatre.heard(ws.session_principal) == [b"buy"]
         await ws.abandon()
 

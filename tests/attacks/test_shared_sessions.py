@@ -27,7 +27,7 @@ def saved(path: Path) -> dict[str, Any]:
 
 
 async def end_of(events: list[Any], ws: Any) -> Any:
-    await asyncio.wait_for(ws.wait_closed(), 20)
+    await asyncio.wait_for(ws.wait_closed(), 60)
     return next(event.error for event in events if isinstance(event, Ended))
 
 
@@ -107,7 +107,7 @@ async def test_no_higher_number_is_tried_before_the_canister_has_said_who_is_the
     ):
         second = own_theatre.connect(urls, ic_url=node.url, settings=QUICK, **saved(copy))
         with contextlib.suppress(IcwsError):
-            await asyncio.wait_for((await second).wait_closed(), 20)
+            await asyncio.wait_for((await second).wait_closed(), 60)
         await first.send(b"two")
         assert await first.recv() == b"echo two"
         assert first.attach == 2

@@ -69,15 +69,15 @@ async def test_programs_in_pages_run(page: Path, dev: Any, blocks: Any, folder: 
     names: dict[str, Any] = {}
     for source in blocks(page, "python"):
         with contextlib.redirect_stdout(io.StringIO()):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await run_block(dev.here(source), names)
 
 
 # files in examples/
 
 
-async def run(script: str, *arguments: str, stdin: bytes = b"") -> str:
-    """Run an example as users do, and give what it prints."""
+async def run(script: str, *arguments: str, stdin: bytes = b"", answer: bytes = b"") -> str:
+    """Run an example as users do, and give what it prints. Its input ends once it has printed a line with *answer*."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(EXAMPLES / script), *arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -85,10 +85,17 @@ async def run(script: str, *arguments: str, stdin: bytes = b"") -> str:
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    said = b""
+    async with asyncio.timeout(120):
+        process.stdin.write(stdin)
+        while answer not in said and (line := await process.stdout.readline()):
+            said += line
+        out, err = await process.communicate(b"")
     assert process.returncode == 0, err.decode()
     assert err == b""
-    return out.decode()
+    return (said + out).decode()
 
 
 def address(dev: Any) -> list[str]:
@@ -109,9 +116,11 @@ async def test_ticker(dev: Any) -> None:
 
 
 async def test_chat(dev: Any, folder: Path) -> None:
-    first = await run("chat.py", *address(dev), "--identity", str(folder / "identity.pem"), stdin=b"hello\n")
+    first = await run(
+        "chat.py", *address(dev), "--identity", str(folder / "identity.pem"), stdin=b"hello\n", answer=b": hello\n"
+    )
     assert re.search(r"^[a-z0-9-]{63}: hello$", first, re.MULTILINE)
-    second = await run("chat.py", *address(dev), stdin=b"I am late\n")
+    second = await run("chat.py", *address(dev), stdin=b"I am late\n", answer=b": I am late\n")
     assert "hello" in second
     assert "I am late" in second
 

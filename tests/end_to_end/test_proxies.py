@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from icws_conformance.gateways.process import free_port
 from icws_gateway import Gateway
 from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.frames import Handshake, decode_gateway_frame
@@ -84,8 +84,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path, self_signed: Any) -> C
     @contextlib.asynccontextmanager
     async def start(*gateways: Gateway) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
         chain, key = self_signed(tmp_path)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         text = settings(tmp_path, port, chain, key)
         for number, address in enumerate(("10.0.0.11:8080", "10.0.0.12:8080")):
             there = gateways[min(number, len(gateways) - 1)]

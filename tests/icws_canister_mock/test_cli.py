@@ -26,7 +26,7 @@ async def run_until_ready(*arguments: str) -> dict[str, str]:
     )
     assert process.stdout is not None
     printed: dict[str, str] = {}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while "canister" not in printed:
             line = (await process.stdout.readline()).decode()
             assert line, (await process.communicate())[1].decode()

@@ -61,7 +61,7 @@ async def test_it_listens_until_it_is_interrupted() -> None:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         line = await process.stdout.readline()
         assert line.split()[0] == b"hostile"
         assert line.split()[1].startswith(b"ws://127.0.0.1:")

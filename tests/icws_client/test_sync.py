@@ -88,7 +88,7 @@ def test_several_threads_may_use_one_connection(echoing: list[Any]) -> None:
         for n in range(4):
             ws.send(b"%d" % n)
         for reader in readers:
-            reader.join(5)
+            reader.join(60)
         assert sorted(received) == [b"0", b"1", b"2", b"3"]
 
 

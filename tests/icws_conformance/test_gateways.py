@@ -19,6 +19,7 @@ from icws_conformance.cli import GATEWAY, app
 from icws_conformance.clients.world import open_world
 from icws_conformance.gateways import target
 from icws_conformance.gateways.cases import gateway_cases
+from icws_conformance.gateways.process import GatewayProcess, free_port
 from icws_conformance.gateways.target import GatewayOptions, open_target
 from icws_conformance.gateways.under_test import FEATURES, GatewayUnderTest, read_bounds
 from icws_conformance.requirements import requirements
@@ -81,6 +82,15 @@ FINDINGS = {
     "G5": "attach/delegated-forged",
 }
 IDLE = "import sys, socket, time; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); time.sleep(600)"
+#: Closes its sockets a while before it ends, as whatever has much to give back does.
+LINGERING = """
+import socket, sys, time
+with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
+    listener.accept()
+time.sleep(0.5)
+print("last words")
+sys.exit(7)
+"""
 AT = ("{host}", "{port}", "{ic_url}")
 
 
@@ -169,6 +179,14 @@ async def test_gateway_that_dies_fails_the_case_and_is_started_again() -> None:
     assert "exit code 101" in failed.seen
     assert "panicked" in failed.seen
     assert any(entry.blamed for entry in failed.log)
+
+
+async def test_gateway_whose_sockets_are_gone_is_seen_to_end() -> None:
+    host, port = "127.0.0.1", free_port()
+    async with GatewayProcess([sys.executable, "-c", LINGERING, host, str(port)], host, port) as process:
+        ended = await process.end(suspected=True)
+    assert "exit code 7" in ended
+    assert "last words" in ended
 
 
 @pytest.mark.parametrize(

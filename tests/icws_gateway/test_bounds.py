@@ -454,7 +454,7 @@ async def test_answer_to_a_ping_in_the_same_tick_of_the_clock_counts(ic, make_ga
 
 
 async def test_slow_handshake_is_cut(ic, make_gateway, eventually, witness):
-    gateway = await make_gateway(handshake_timeout_seconds=0.3)
+    gateway = await make_gateway(handshake_timeout_seconds=2)  # enough for the witness
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: ")
     async with asyncio.timeout(60):

@@ -28,7 +28,7 @@ async def test_it_ends_by_itself_with_every_attack_caught() -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), 120)
     text = out.decode()
     assert process.returncode == 0, text + err.decode()
     assert err == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ _START_S: Final = 20.0
 _STOP_S: Final = 5.0
 _KEPT: Final = 4_000  # characters of what it prints
 _KIB: Final = 1_024
+_LOWEST_PORT: Final = 20_000
+_PORTS: Final = 12_000  # below the range from which systems choose by themselves
+_LAST_WORDS_S: Final = 2.0
 
 
 class GatewayProcess:
@@ -130,7 +134,7 @@ class GatewayProcess:
             async with asyncio.timeout(_START_S):
                 while not await listens(self._host, self._port):
                     if self.ended:
-                        await asyncio.sleep(0.1)  # for its last words
+                        await self._last_words()
                         raise TransportError(self.ended)
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
@@ -138,6 +142,28 @@ class GatewayProcess:
                 f"the gateway does not listen on {self._host}:{self._port} within {_START_S:g} s; "
                 f"it printed: {self.printed or 'nothing'}"
             ) from error
+
+    async def end(self, *, suspected: bool) -> str:
+        """How it ended, with its last words; empty while it runs.
+
+        Args:
+            suspected: something of it broke off. If it takes no connections either, it is about to end, and is waited
+                for: its sockets are gone before the system tells of its end.
+        """
+        process = self._process
+        if process is None:
+            return ""
+        if suspected and process.returncode is None and not await listens(self._host, self._port):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _STOP_S)
+        if process.returncode is not None:
+            await self._last_words()
+        return self.ended
+
+    async def _last_words(self) -> None:
+        """Wait for what an ended process has printed; its children may keep the pipe open for longer than that."""
+        if self._reader is not None:
+            await asyncio.wait((self._reader,), timeout=_LAST_WORDS_S)
 
     async def _keep_words(self, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:
@@ -147,11 +173,14 @@ class GatewayProcess:
 
 
 def free_port() -> int:
-    """A port of this machine's loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of this machine's loopback address that nobody uses now, and that the system gives to nobody else until
+    it is used: neither to a connection nor to a program that leaves the choice to it."""
+    choice = random.SystemRandom()
+    while True:
+        port = _LOWEST_PORT + choice.randrange(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def listens(host: str, port: int) -> bool:

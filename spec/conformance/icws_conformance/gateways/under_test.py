@@ -140,8 +140,11 @@ class GatewayUnderTest:
             and key.client_nonce.to_bytes(8, "little") in c.arg
         ]
 
-    async def revive(self) -> str:
+    async def revive(self, *, suspected: bool = False) -> str:
         """Start the process again if it has ended; return how it had, or nothing.
+
+        Args:
+            suspected: something went wrong that the end of the process may be the cause of.
 
         Raises:
             TransportError: it does not start again.
@@ -149,7 +152,7 @@ class GatewayUnderTest:
         if self.process is None:
             return ""
         await asyncio.sleep(0)  # a process that ends now is seen to have ended
-        ended = self.process.ended
+        ended = await self.process.end(suspected=suspected)
         if ended:
             await self.process.restart()
         return ended

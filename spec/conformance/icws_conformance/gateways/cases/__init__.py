@@ -68,7 +68,7 @@ async def _run(gateway: GatewayUnderTest, entry: GatewayCase, log: WireLog) -> F
     finally:
         gateway.answer = None
     # [ICWS-GWY-012] whatever the case was about: nothing that a client or a replica does may end the process
-    ended = await gateway.revive()
+    ended = await gateway.revive(suspected=failure is not None)
     if ended:
         log.note(ended, source="gateway", blamed=True)
         raise Failed(ended if failure is None else f"{failure}; {ended}")
