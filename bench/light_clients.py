@@ -7,7 +7,8 @@ the stage verifies as a client would, outside of what is measured.
 
 Commands, one JSON object a line, each answered by one line:
 
-* the first line: ``port``, ``gateway`` and ``canisters`` (principals, hex), ``queues`` (specifications), ``modern``
+* the first line: ``port``, ``gateway`` and ``canisters`` (principals, hex), ``queues`` (specifications), ``modern``,
+  ``tls``
 * ``{"open": null}``: connects all, a few at a time; answered when every open was sent
 * ``{"expect": n}``: counts anew; ``{"collect": seconds}`` is answered when so many messages have come, or not in time
 * ``{"stall": client}``: it stops to read
@@ -21,6 +22,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -28,6 +30,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
+from processes import any_certificate
 from queues import QueueSpec, client_identity, client_key
 
 from icws_secure.sign.request import sign_call
@@ -48,7 +51,7 @@ _TTL_NS: Final = 120 * 10**9
 _KEY: Final = b"\x63key\x78\x54"  # before the 84 characters of a message's key
 _RECEIPT: Final = b"\xd9\xd9\xf7\xa1\x67receipt"
 _BINARY, _CLOSE, _PING, _PONG = 0x82, 0x88, 0x89, 0x8A
-_HTTP, _HANDSHAKE, _OPEN = range(3)
+_TLS, _HTTP, _HANDSHAKE, _OPEN = range(4)
 
 
 def _masked(opcode: int, payload: bytes) -> bytes:
@@ -74,6 +77,21 @@ class Client:
         self.close_code: int | None = None
         self.socket = socket.socket()
         self.socket.setblocking(False)
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """The connection stands; TLS comes next."""
+        self.socket = context.wrap_socket(self.socket, do_handshake_on_connect=False)
+        self.state = _TLS
+
+    def shake_hands(self) -> bool:
+        """One step of TLS's handshake; whether it was the last."""
+        try:
+            if isinstance(self.socket, ssl.SSLSocket):
+                self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        self.state = _HTTP
+        return True
 
     def frames(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Opcode (with the final bit) and payload of each frame that is complete."""
@@ -101,6 +119,7 @@ class Crowd:
         self._gateway = Principal(bytes.fromhex(order["gateway"]))
         self._canisters = [Principal(bytes.fromhex(text)) for text in order["canisters"]]
         self._modern = bool(order["modern"])
+        self._tls = any_certificate() if order["tls"] else None
         self._poll = select.epoll()
         self._by_fd: dict[int, Client] = {}
         self.clients = [
@@ -138,13 +157,24 @@ class Crowd:
         self._by_fd[client.socket.fileno()] = client
         self._poll.register(client.socket.fileno(), select.EPOLLOUT)
 
+    def _connected(self, client: Client) -> None:
+        self._poll.modify(client.socket.fileno(), select.EPOLLIN)
+        if self._tls is not None:
+            client.secure(self._tls)
+            self._shake_hands(client)
+        else:
+            self._upgrade(client)
+
+    def _shake_hands(self, client: Client) -> None:
+        if client.shake_hands():
+            self._upgrade(client)
+
     def _upgrade(self, client: Client) -> None:
         offer = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if self._modern else ""
         request = (
             f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
         )
-        self._poll.modify(client.socket.fileno(), select.EPOLLIN)
         client.socket.send(request.encode())
 
     def _send_open(self, client: Client) -> None:
@@ -184,7 +214,9 @@ class Crowd:
                 continue
             client = self._by_fd[fd]
             if event & select.EPOLLOUT:
-                self._upgrade(client)
+                self._connected(client)
+            elif client.state == _TLS:
+                self._shake_hands(client)
             else:
                 self._read(client)
         return command
@@ -192,7 +224,7 @@ class Crowd:
     def _read(self, client: Client) -> None:
         try:
             data = client.socket.recv(_CHUNK)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError:
             data = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import socket
 import sys
 import tempfile
@@ -14,7 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from processes import Child, cpu_seconds, resident_bytes
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from processes import Child, any_certificate, cpu_seconds, resident_bytes
 from queues import PAGE, QueueSpec, client_key
 
 from icws_gateway.identity_file import load_or_create_identity
@@ -82,6 +86,7 @@ class Stage:
     Args:
         queues: one for each canister.
         modern: clients speak our subprotocol and open as ``icws-secure/1``.
+        tls: clients speak TLS, which the gateway ends.
         round_trip: of the IC, seconds.
         settings: of the gateway, besides those that let all clients come from one address.
 
@@ -95,11 +100,13 @@ class Stage:
         queues: Sequence[QueueSpec],
         *,
         modern: bool = False,
+        tls: bool = False,
         round_trip: float = 0.0,
         settings: Mapping[str, object] | None = None,
     ) -> None:
         self._specs = tuple(queues)
         self._modern = modern
+        self._tls = tls
         self._round_trip = round_trip
         self._settings = {**_SETTINGS, **(settings or {})}
         self._resources = contextlib.ExitStack()
@@ -118,11 +125,13 @@ class Stage:
             self._canisters = [Principal(bytes.fromhex(text)) for text in found["canisters"]]
             self._root_key = RootKey.from_der(bytes.fromhex(found["root_key"]))
             self._port = _free_port()
+            if self._tls:
+                self._settings |= _certificate(folder)
             command = self._command(found["url"], identity)
             self.relay = self._child(stack, Child("gateway", command, folder, talks=False))
             self._await_gateway()
             self.crowd = self._child(stack, Child.script("light_clients", folder))
-            order |= {"port": self._port, "canisters": found["canisters"], "modern": self._modern}
+            order |= {"port": self._port, "canisters": found["canisters"], "modern": self._modern, "tls": self._tls}
             self.crowd.ask(order)
             self._open()
             self._resources = stack.pop_all()
@@ -168,7 +177,9 @@ class Stage:
         self.ic.ask({"round_trip": self._round_trip})
 
     def _page(self, name: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{name}", timeout=_SECONDS) as answer:
+        context = any_certificate() if self._tls else None
+        url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/{name}"
+        with urllib.request.urlopen(url, timeout=_SECONDS, context=context) as answer:  # noqa: S310 - our own gateway
             data: bytes = answer.read()
         return data
 
@@ -278,6 +289,19 @@ class Stage:
         if not verified:
             raise RuntimeError("there was nothing to verify")
         return verified
+
+
+def _certificate(folder: Path) -> dict[str, object]:
+    """Settings with a certificate for TLS, which is made here: elliptic curve P-256, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    chain, secret = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    secret.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return {"tls_certificate": chain, "tls_key": secret}
 
 
 def _free_port() -> int:
