@@ -29,13 +29,23 @@ def _die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _with_children(pid: int) -> tuple[int, ...]:
+    return pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used, its own and the kernel's for it: seconds, to the nanosecond."""
-    return time.clock_gettime(~pid << 3 | _CPU_CLOCK)
+    """CPU time that a process and its children have used, their own and the kernel's for them: seconds, to the
+    nanosecond."""
+    return sum(time.clock_gettime(~each << 3 | _CPU_CLOCK) for each in _with_children(pid))
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process that is its own and in RAM (not what it shares with others, such as libraries)."""
+    """Memory of a process and its children that is their own and in RAM (not what they share with others, such as
+    libraries)."""
+    return sum(map(_resident_bytes, _with_children(pid)))
+
+
+def _resident_bytes(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "Private_Dirty":

@@ -9,6 +9,7 @@ is all that the gateway's process used meanwhile, its own and the kernel's: poll
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,8 +19,14 @@ from stage import Stage
 from table import Row, at_most, main, microseconds
 
 from icws_gateway.pruned_witness import PrunedWitness
+from icws_secure.verify.query import verify_query_response
+from icws_secure.wire import domain
+from icws_secure.wire.der import PublicKey
+from icws_secure.wire.envelope import QueryContent
 from icws_secure.wire.frames import KeyedContent, MessageFrame, MessagesFrame
+from icws_secure.wire.http import NodeSignature, QueryReplied
 from icws_secure.wire.message import message_path
+from icws_secure.wire.request_id import Value, hash_of_map
 
 RATE = 2_500.0
 ROUND_TRIP = 0.1
@@ -62,6 +69,19 @@ def to_canisters(quick: bool) -> Iterator[Row]:
         stage.calls(calls // 5, 400)
         cost = stage.calls(calls, 400)
     yield Row("relay.cpu.call", cost, "us/call", cost / bare, "one Ed25519 verification")
+
+
+def node_signature() -> Row:
+    """CPU of checking the signature of the node that answered a full poll (``verify_queries``)."""
+    canister = PreparedIc(client_identity(0).principal, (QueueSpec(0, PAGE, PAGE),)).canisters[0]
+    argument, now, node = canister.replies[0][0], time.time_ns(), client_identity(1)
+    query = QueryContent(canister.id, "ws_get_messages", bytes(16), client_identity(0).principal, now, bytes(16))
+    fields: dict[str, Value] = {"request_id": query.request_id, "timestamp": now, "status": "replied"}
+    signed = domain.QUERY_RESPONSE + hash_of_map(fields | {"reply": {"arg": argument}})
+    response = QueryReplied(argument, (NodeSignature(now, node.sign(signed), node.principal),))
+    keys = {node.principal: PublicKey.from_der(node.public_key_der)}
+    cost = microseconds(lambda: verify_query_response(query, response, node_keys=keys, now=now))
+    return Row("relay.cpu.node_signature", cost, "us/poll")
 
 
 def heads(quick: bool) -> Iterator[Row]:
@@ -131,6 +151,7 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from bytes_a_message()
     yield from to_clients(quick)
     yield from to_canisters(quick)
+    yield node_signature()
     yield from heads(quick)
 
 

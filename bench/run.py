@@ -12,10 +12,11 @@ import long_queue
 import neighbours
 import payload
 import relaying
+import sharing
 import verify
 from table import Row, main
 
-BENCHMARKS = (verify, beside_js, payload, relaying, latency, long_queue, neighbours, growth, crowd)
+BENCHMARKS = (verify, beside_js, payload, relaying, sharing, latency, long_queue, neighbours, growth, crowd)
 
 
 def measure(quick: bool) -> Iterator[Row]:

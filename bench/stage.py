@@ -184,11 +184,13 @@ class Stage:
         return data
 
     def metric(self, name: str) -> float:
-        """A metric of the gateway, without its prefix; 0 if there is none."""
+        """A metric of the gateway, without its prefix, summed over its processes; 0 if there is none."""
+        wanted, total = _labels(f"icws_gateway_{name}"), 0.0
         for line in self._page("metrics").decode().splitlines():
-            if line.startswith(f"icws_gateway_{name} "):
-                return float(line.rpartition(" ")[2])
-        return 0.0
+            found, _, value = line.rpartition(" ")
+            if not line.startswith("#") and wanted <= _labels(found):
+                total += float(value)
+        return total
 
     # what can be measured
 
@@ -302,6 +304,11 @@ def _certificate(folder: Path) -> dict[str, object]:
     chain.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
     secret.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return {"tls_certificate": chain, "tls_key": secret}
+
+
+def _labels(metric: str) -> set[str]:
+    """Name and labels of a metric."""
+    return set(metric.rstrip("}").replace("{", ",").split(","))
 
 
 def _free_port() -> int:
