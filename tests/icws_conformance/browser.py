@@ -23,7 +23,7 @@ _FLAGS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server"),
     *("--remote-debugging-port=0", "--hide-scrollbars", "--force-color-profile=srgb"),
 )
-_LIMIT_S: Final = 60.0
+_LIMIT_S: Final = 120.0
 
 
 class Page:
