@@ -19,7 +19,7 @@ from icws_conformance.cli import GATEWAY, app
 from icws_conformance.clients.world import open_world
 from icws_conformance.gateways import target
 from icws_conformance.gateways.cases import gateway_cases
-from icws_conformance.gateways.process import GatewayProcess, free_port
+from icws_conformance.gateways.process import GatewayProcess, free_port, listens
 from icws_conformance.gateways.target import GatewayOptions, open_target
 from icws_conformance.gateways.under_test import FEATURES, GatewayUnderTest, read_bounds
 from icws_conformance.requirements import requirements
@@ -184,6 +184,8 @@ async def test_gateway_that_dies_fails_the_case_and_is_started_again() -> None:
 async def test_gateway_whose_sockets_are_gone_is_seen_to_end() -> None:
     host, port = "127.0.0.1", free_port()
     async with GatewayProcess([sys.executable, "-c", LINGERING, host, str(port)], host, port) as process:
+        while await listens(host, port):  # until it has closed them
+            pass
         ended = await process.end(suspected=True)
     assert "exit code 7" in ended
     assert "last words" in ended
