@@ -55,16 +55,18 @@ def deliver(
     own: dict[Recipient, list[QueuedMessage]] = {}
     alone, shared = _Sent(), _Sent()
     delivered = 0
-    by_key = clients.by_key
+    by_owner = clients.by_owner
     for message in messages:
-        client = by_key.get(message.client_key)
+        client = by_owner.get(message.owner)
         if client is None:
             continue
         delivered += 1
-        if client.modern:
-            own.setdefault(client, []).append(message)
-        else:
+        if not client.modern:
             alone.to(client, message_frame(reply, message, certificate))
+        elif (theirs := own.get(client)) is None:
+            own[client] = [message]
+        else:
+            theirs.append(message)
     for client, theirs in own.items():
         for start in range(0, len(theirs), MAX_FRAME_MESSAGES):
             part = theirs[start : start + MAX_FRAME_MESSAGES]
@@ -79,22 +81,26 @@ def deliver(
 
 def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
     """The frame of one message for a legacy client; ``certificate`` is that part of it, encoded."""
-    # [ICWS-GWY-008]
-    tree = reply.witness.show_leaves((message.place,))
-    return b"".join((_MESSAGE, *_keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
+    return _frame_of_one(_MESSAGE, reply, message, certificate)
 
 
 def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certificate: bytes) -> bytes:
     """The frame of a client's messages of one poll; ``certificate`` is that part of it, encoded."""
+    if len(messages) == 1:
+        return _frame_of_one(_ONE_MESSAGE, reply, messages[0], certificate)
     # [ICWS-GWY-008]
     tree = reply.witness.show_leaves([message.place for message in messages])
-    if len(messages) == 1:
-        return b"".join((_ONE_MESSAGE, *_keyed(messages[0]), certificate, encode_head(_BYTES, len(tree)), tree))
     parts = [_MESSAGES, encode_head(_ARRAY, len(messages))]
     for message in messages:
         parts += (_KEYED, *_keyed(message))
     parts += (certificate, encode_head(_BYTES, len(tree)), tree)
     return b"".join(parts)
+
+
+def _frame_of_one(start: bytes, reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
+    # [ICWS-GWY-008]
+    tree = reply.witness.show_leaves((message.place,))
+    return b"".join((start, *_keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
 
 
 def _keyed(message: QueuedMessage) -> tuple[bytes, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
+from icws_secure.wire.cbor import encode
 from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
@@ -13,7 +15,20 @@ from .config import GatewayConfig
 from .open_check import OpenedSession
 from .refusal import ClientRefused
 
-__all__ = ["CanisterClients", "Directory", "Recipient"]
+__all__ = ["CanisterClients", "Directory", "Recipient", "owner_of"]
+
+
+def owner_of(key: ClientKey) -> bytes:
+    """The name of a client key: its entry in the CBOR of a message, which comes first there.
+
+    Bytes that are found again without computing anything: client keys are compared for every message.
+    """
+    return _entry(key.client_principal.raw, key.client_nonce)
+
+
+@lru_cache(maxsize=16_384)
+def _entry(principal: bytes, nonce: int) -> bytes:
+    return encode("client_key") + encode({"client_principal": principal, "client_nonce": nonce})
 
 
 class Recipient(Protocol):
@@ -47,14 +62,14 @@ class CanisterClients:
 
     Attributes:
         canister: which.
-        by_key: the clients.
+        by_owner: the clients, by the names of their keys (:func:`owner_of`).
     """
 
-    __slots__ = ("_legacy", "_omnia", "by_key", "canister")
+    __slots__ = ("_legacy", "_omnia", "by_owner", "canister")
 
     def __init__(self, canister: Principal) -> None:
         self.canister = canister
-        self.by_key: dict[ClientKey, Recipient] = {}
+        self.by_owner: dict[bytes, Recipient] = {}
         self._legacy = 0
         self._omnia = 0
 
@@ -68,18 +83,26 @@ class CanisterClients:
         """Whether a client of ``omnia/1`` is there."""
         return self._omnia > 0
 
+    def of(self, key: ClientKey) -> Recipient | None:
+        """The client of a client key, None if it is not here."""
+        return self.by_owner.get(owner_of(key))
+
     def put(self, client: Recipient) -> None:
         """Adds a client, in place of another of the same key."""
-        self.discard(self.by_key.get(client.session.client_key))
-        self.by_key[client.session.client_key] = client
+        owner = owner_of(client.session.client_key)
+        self.discard(self.by_owner.get(owner))
+        self.by_owner[owner] = client
         self._legacy += not client.modern
         self._omnia += not client.session.secure
 
     def discard(self, client: Recipient | None) -> bool:
         """Removes a client if it is there; another of the same key stays."""
-        if client is None or self.by_key.get(client.session.client_key) is not client:
+        if client is None:
             return False
-        del self.by_key[client.session.client_key]
+        owner = owner_of(client.session.client_key)
+        if self.by_owner.get(owner) is not client:
+            return False
+        del self.by_owner[owner]
         self._legacy -= not client.modern
         self._omnia -= not client.session.secure
         return True
@@ -100,7 +123,7 @@ class Directory:
     def clients(self) -> Iterator[Recipient]:
         """Every client."""
         for canister in self:
-            yield from tuple(canister.by_key.values())
+            yield from tuple(canister.by_owner.values())
 
     def of(self, canister: Principal) -> CanisterClients | None:
         """The clients of a canister, None if there are none."""
@@ -118,7 +141,7 @@ class Directory:
             if len(self._canisters) >= config.max_canisters:
                 raise ClientRefused(CloseCode.TOO_MANY_CONNECTIONS, "too many canisters", limit="canisters")
             return
-        present = clients.by_key.get(session.client_key)
+        present = clients.of(session.client_key)
         if present is not None:
             # [ICWS-GWY-003] whoever holds the key proved it, but an open does not replace one that stands ...
             if not (session.secure and present.session.secure):
@@ -127,7 +150,7 @@ class Directory:
             if session.attach <= present.session.attach:
                 raise ClientRefused(CloseCode.STALE_ATTACH, "the attach is not above the connected one")
         # [ICWS-GWY-018]
-        elif len(clients.by_key) >= config.max_connections_per_canister:
+        elif len(clients.by_owner) >= config.max_connections_per_canister:
             raise ClientRefused(
                 CloseCode.TOO_MANY_CONNECTIONS, "too many clients of this canister", limit="canister_connections"
             )
@@ -135,12 +158,12 @@ class Directory:
     def put(self, client: Recipient) -> Recipient | None:
         """Registers a client for delivery; returns the one whose place it takes."""
         clients = self._canisters.setdefault(client.session.canister, CanisterClients(client.session.canister))
-        present = clients.by_key.get(client.session.client_key)
+        present = clients.of(client.session.client_key)
         clients.put(client)
         return present
 
     def discard(self, client: Recipient) -> None:
         """Forgets a client, and its canister with the last one."""
         clients = self._canisters.get(client.session.canister)
-        if clients is not None and clients.discard(client) and not clients.by_key:
+        if clients is not None and clients.discard(client) and not clients.by_owner:
             del self._canisters[client.session.canister]

@@ -75,7 +75,7 @@ class HeadRelay:
         # [ICWS-GWY-017]
         try:
             while True:
-                batches = [batch for canister in self._directory for batch in _batches(canister.by_key.values())]
+                batches = [batch for canister in self._directory for batch in _batches(canister.by_owner.values())]
                 # spread over the interval, so that neither the IC nor this process sees a wave
                 pause = self._interval / (len(batches) + 1)
                 for batch in batches:

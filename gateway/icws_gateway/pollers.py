@@ -124,6 +124,6 @@ class Pollers:
 
     def _refuse_legacy(self, canister: Principal, why: ClientRefused) -> None:
         clients = self._directory.of(canister)
-        for client in tuple(clients.by_key.values()) if clients is not None else ():
+        for client in tuple(clients.by_owner.values()) if clients is not None else ():
             if not client.modern:
                 client.refuse(why)

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from icws_secure.errors import IcwsError
-from icws_secure.wire.cbor import SELF_DESCRIBE_TAG, encode
+from icws_secure.wire.cbor import SELF_DESCRIBE_TAG
 from icws_secure.wire.certificate import Certificate, decode_certificate
 from icws_secure.wire.hashtree import Found, lookup
-from icws_secure.wire.interface import ClientKey, OutputMessage, decode_get_messages_result
+from icws_secure.wire.interface import OutputMessage, decode_get_messages_result
 from icws_secure.wire.leb128 import decode_unsigned_exact
 from icws_secure.wire.message import (
     NONCE_DIGITS,
@@ -29,6 +28,7 @@ from icws_secure.wire.message import (
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal
 
+from .directory import owner_of
 from .pruned_witness import NOTHING, PrunedWitness
 
 __all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed"]
@@ -58,7 +58,7 @@ class QueuedMessage(NamedTuple):
         nonce: its place in the queue.
         key: its key, as the canister has it.
         content: the message.
-        client_key: whose it is.
+        owner: whose it is, as :func:`~.directory.owner_of` names client keys.
         leaf: SHA-256 of the content, which the witness shows.
         place: number of that leaf in the witness of its reply.
     """
@@ -66,12 +66,12 @@ class QueuedMessage(NamedTuple):
     nonce: int
     key: str
     content: bytes
-    client_key: ClientKey
+    owner: bytes
     leaf: bytes
     place: int
 
     def __repr__(self) -> str:
-        return f"QueuedMessage(nonce={self.nonce}, key={self.key!r}, client_key={self.client_key!r})"
+        return f"QueuedMessage(nonce={self.nonce}, key={self.key!r}, owner={self.owner.hex()})"
 
     @property
     def size(self) -> int:
@@ -177,13 +177,13 @@ class ReplyChecker:
         shown = witness.leaf(message_path(key))
         if shown is None or shown[1] != leaf:
             raise ReplicaFault("leaf", "the witness does not show a message")
-        self._check_addressee(message)
-        return QueuedMessage(nonce, key, content, message.client_key, leaf, shown[0])
+        owner = owner_of(message.client_key)
+        if not _starts_with(content, owner):
+            self._check_addressee(message)
+        return QueuedMessage(nonce, key, content, owner, leaf, shown[0])
 
     def _check_addressee(self, message: OutputMessage) -> None:
         """Only the content is certified; the address beside it must not lead it to somebody else."""
-        if _starts_with_key(message.content, message.client_key):
-            return
         if message.client_key == TOMBSTONE_CLIENT_KEY and not message.content:
             return
         try:
@@ -215,18 +215,10 @@ _TAG_BYTES: Final = len(SELF_DESCRIBE_TAG)
 _FIVE_OR_SIX: Final = (b"\xa5", b"\xa6")  # entries of a message, with or without a salt
 
 
-def _starts_with_key(content: bytes, key: ClientKey) -> bool:
+def _starts_with(content: bytes, owner: bytes) -> bool:
     """Whether the content begins as every canister that we know encodes it; the decoder settles the rest."""
     offset = _TAG_BYTES if content.startswith(SELF_DESCRIBE_TAG) else 0
-    return content.startswith(_FIVE_OR_SIX, offset) and content.startswith(
-        _encoded_key(key.client_principal.raw, key.client_nonce), offset + 1
-    )
-
-
-@lru_cache(maxsize=16_384)
-def _encoded_key(principal: bytes, nonce: int) -> bytes:
-    """The entry of a client key, which comes first in a message."""
-    return encode("client_key") + encode({"client_principal": principal, "client_nonce": nonce})
+    return content.startswith(_FIVE_OR_SIX, offset) and content.startswith(owner, offset + 1)
 
 
 def _read_certificate(data: bytes, canister: Principal) -> _Statement:

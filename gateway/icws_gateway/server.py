@@ -352,7 +352,7 @@ class Gateway:
 
     def _opened_elsewhere(self, later: Superseded) -> None:
         clients = self._services.directory.of(later.canister)
-        client = None if clients is None else clients.by_key.get(later.client_key)
+        client = None if clients is None else clients.of(later.client_key)
         if isinstance(client, ClientConnection) and client.session.attach < later.attach:
             client.supersede()
             self._services.directory.discard(client)

@@ -152,7 +152,7 @@ class StatusPage:
             poll = self._pollers.progress(found.canister)
             age = "none yet" if poll is None or not poll.newest_ns else f"{_duration((now - poll.newest_ns) / 1e9)} ago"
             failures = "" if poll is None else f"{poll.failures:,}"
-            yield found.canister.to_text(), f"{len(found.by_key):,}", age, failures
+            yield found.canister.to_text(), f"{len(found.by_owner):,}", age, failures
 
     def _trouble(self) -> Iterable[tuple[str, ...]]:
         for words, name in _TROUBLE.items():

@@ -54,7 +54,7 @@ async def test_client_is_registered_before_its_open_is_relayed(ic, make_gateway,
     async def watch(seen):
         if seen.method == "ws_open":
             clients = gateway._services.directory.of(peer.canister)
-            registered.append(clients is not None and peer.key in clients.by_key)
+            registered.append(clients is not None and clients.of(peer.key) is not None)
 
     ic.fault = watch
     await peer.open()

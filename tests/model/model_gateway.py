@@ -369,7 +369,7 @@ class GatewayModel(RuleBasedStateMachine):
 
     def of(self, person: Person) -> Any:
         clients = self.directory.of(CANISTER)
-        return None if clients is None else clients.by_key.get(person.key)
+        return None if clients is None else clients.of(person.key)
 
     def is_live(self, connection: ClientConnection) -> bool:
         return connection._machine.state in (ConnectionState.OPENING, ConnectionState.OPEN)
