@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import random
 import socket
 import sys
 import tempfile
@@ -42,6 +43,8 @@ _SETTINGS: Final[Mapping[str, object]] = {
 }
 _SAMPLES: Final = 5
 _SECONDS: Final = 60.0  # that a delivery may take beyond its schedule
+_LOWEST_PORT: Final = 20_000
+_PORTS: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +315,10 @@ def _labels(metric: str) -> set[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port on loopback that nobody listens on, below those that the system gives to connections by itself."""
+    choice = random.SystemRandom()
+    while True:
+        port = _LOWEST_PORT + choice.randrange(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

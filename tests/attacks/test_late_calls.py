@@ -24,6 +24,13 @@ from icws_secure.wire.interface import decode_message_argument, encode_message_a
 QUICK = {"receipt_timeout_ns": 2 * NS_PER_S}
 
 
+async def held(attack: Attack) -> None:
+    """Wait until the gateway has kept something."""
+    async with asyncio.timeout(60):
+        while not attack.struck:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.req("ICWS-CAN-012", "ICWS-CLT-013")
 async def test_a_withheld_open_that_is_handed_in_after_the_failover_attaches_nothing(own_theatre: Any) -> None:
     attack = WithheldOpen()
@@ -109,6 +116,7 @@ async def test_failure_is_reported_only_when_the_held_message_can_no_longer_be_e
         own_theatre.connect([hostile.url], settings=QUICK, send_timeout=1.0) as ws,
     ):
         sending = asyncio.create_task(ws.send(b"buy"))
+        await held(attack)
         await asyncio.sleep(2.5)
         assert not sending.done()  # the user was told nothing, while the gateway could still hand it in
 
@@ -131,6 +139,7 @@ async def test_a_message_handed_in_at_the_last_moment_is_reported_as_executed(ow
         own_theatre.connect([hostile.url], settings=QUICK, send_timeout=1.0) as ws,
     ):
         sending = asyncio.create_task(ws.send(b"buy"))
+        await held(attack)
         await asyncio.sleep(1.5)
         clock.leap(45)
         await attack.hand_in()
