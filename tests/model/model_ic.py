@@ -6,7 +6,7 @@ Cryptography is left to other tests: certificates are complete, but their signat
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,6 +123,22 @@ class Ic:
         self._block()
         self._handle_one()
         self._remember()
+
+    def begin_to_handle(self, key: ClientKey) -> Callable[[], None]:
+        """Begin to handle what is next of a session, and wait for something; what is given ends it."""
+        self._block()
+        delivery = self.sessions.take_delivery(key, self.now)
+        if delivery is not None and delivery.kind.value == "message":
+            self.story = replace(self.story, heard=(*self.story.heard, delivery.data))
+        self._remember()
+
+        def finish() -> None:
+            self._block()
+            if delivery is not None:
+                self.sessions.finish_delivery(key, delivery.seq, self.now)
+            self._remember()
+
+        return finish
 
     @property
     def has_work(self) -> bool:

@@ -23,6 +23,7 @@ from icws_secure.limits import NS_PER_MS, NS_PER_S, RESUME_WINDOW_NS
 from icws_secure.session.canister import CanisterConfig, SealedSuites
 from icws_secure.session.client import SendAccepted, SendExecuted, SendRejected, SessionState
 from icws_secure.wire.close_codes import SessionCloseCode
+from icws_secure.wire.interface import ClientKey
 
 __all__ = ["OmniaSession", "SealedSession", "SecureSession"]
 
@@ -96,6 +97,7 @@ class SecureSession(RuleBasedStateMachine):
         self.clock_was_wrong = False
         self.is_closing = False
         self.client_closed = False
+        self.canister_closed = False
         self.network = Network(
             Ic(self.config),
             profile=self.profile,
@@ -385,7 +387,7 @@ class SecureSession(RuleBasedStateMachine):
                 self.is_closing = self.client_closed = True
                 self.step(lambda: network.give(lambda: network.client.close(network.client_now)))
             case "canister closes" if self.ic.sessions.find(key) is not None:
-                self.ic.close(key)
+                self.canister_closes(key)
             case "canister loses its state":
                 self.state_was_lost = True
                 self.ic.lose_state()
@@ -393,6 +395,27 @@ class SecureSession(RuleBasedStateMachine):
                 self.put_back()
             case "much time passes":
                 self.step(lambda: network.pass_time(400 * NS_PER_S))
+
+    def canister_closes(self, key: ClientKey) -> None:
+        self.canister_closed = True
+        self.ic.close(key)
+
+    @precondition(lambda self: self.network.connection is not None and self.can_send())
+    @rule(count=st.integers(1, 3), receipts=st.booleans(), really=SOMETIMES)
+    def canister_closes_while_a_handler_runs(self, count: int, receipts: bool, really: bool) -> None:
+        """It has accepted messages and is in the middle of the first: nobody may be told that it was not executed."""
+        network, key = self.network, self.network.client.client_key
+        if not really or self.ic.sessions.find(key) is None:
+            return
+        self.ic.handles_at_once = False
+        self.client_sends(count, False, "executed")
+        while network.connection is not None and network.connection.calls:
+            network.relay(network.connection, network.connection.calls.pop(0), with_receipt=receipts)
+        finish = self.ic.begin_to_handle(key)
+        self.canister_closes(key)
+        self.step(lambda: [network.do_next(handles=False) for _ in range(40)])
+        finish()
+        self.ic.handles_at_once = True
 
     def put_back(self) -> None:
         self.was_put_back = True
@@ -503,7 +526,7 @@ class SecureSession(RuleBasedStateMachine):
         damaged = self.state_was_lost or self.was_put_back
         reasons = {
             SessionCloseCode.CLIENT_CLOSED: self.client_closed,
-            SessionCloseCode.APPLICATION_CLOSED: certified == "ApplicationClosed" or damaged,
+            SessionCloseCode.APPLICATION_CLOSED: self.canister_closed,
             SessionCloseCode.RESUME_WINDOW: certified == "ResumeWindow" or damaged,
             SessionCloseCode.EPOCH_CHANGED: self.state_was_lost or forgotten,
             SessionCloseCode.STATE_ROLLBACK: self.was_put_back,
