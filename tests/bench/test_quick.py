@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,15 @@ NAMES = {
     "relaying": {
         "relay.bytes.50_in_the_queue",
         "relay.cpu.one_frame_each",
+        "relay.cpu.one_frame_each.tls",
+        "relay.cpu.node_signature",
         "relay.cpu.shared_certificate.1_a_poll",
         "relay.cpu.shared_certificate.10_a_poll",
         "relay.cpu.call",
         "relay.cpu.head",
         "relay.cpu.open.secure",
     },
+    "sharing": {"sharing.cpu.one_process", "sharing.cpu.two_processes", "sharing.cpu.redis"},
     "latency": {"latency.1000_a_second.p50", "latency.1000_a_second.p99", "throughput.5000_a_second.p99"},
     "long_queue": {"long_queue.serial", "long_queue.ahead"},
     "neighbours": {"neighbours.stalled_reader.p99.during", "neighbours.stopped_canister.p99.during"},
@@ -57,7 +61,16 @@ def check(rows: list[dict[str, Any]]) -> None:
         assert ("target" in row) == ("met" in row)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def needs(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    missing = name == "sharing" and not (shutil.which("redis-server") or shutil.which("valkey-server"))
+    marks = (pytest.mark.redis,) if name == "sharing" else ()
+    return (
+        *marks,
+        pytest.mark.skipif(missing, reason="needs Redis (Debian: apt-get install redis-server)"),
+    )
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in NAMES])
 def test_a_benchmark_runs_and_names_its_figures(name: str, tmp_path: Path) -> None:
     rows = run(name, tmp_path)
     check(rows)
