@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ IMPATIENCE: dict[Reason, dict[str, Any]] = {
     },
     Reason.MESSAGE_TOO_OLD: {"max_message_age_ns": 1 * NS_PER_S, "withhold_grace_ns": 20 * NS_PER_S},
 }
+
+
+LATE_ENOUGH = {"receipt_timeout_ns", "head_interval_ns", "audit_interval_ns", "withhold_grace_ns"}
+"""Impatience that can begin with the attack: before that, a gateway that is slow on a busy machine must not be left."""
 
 
 class Memory(dict[Principal, list[bytes]]):
@@ -256,12 +260,17 @@ class Theatre:
     ) -> None:
         stage, profile = play.stage, play.profile
         confirm = "relayed" if profile is Profile.OMNIA else "executed"
-        async with self.connect(urls, profile=profile, on_event=result.events.append, settings=settings) as ws:
+        at_first = settings
+        if stage in (Stage.LATER, Stage.RESUMED, Stage.IN_FLIGHT):
+            at_first = {name: value for name, value in settings.items() if name not in LATE_ENOUGH}
+        async with self.connect(urls, profile=profile, on_event=result.events.append, settings=at_first) as ws:
             try:
                 if stage in (Stage.LATER, Stage.RESUMED):
                     for _ in range(BEFORE):
                         await _talk(ws, result, 1, confirm)
                     await asyncio.gather(*result.sends)  # or the attack may strike what has succeeded already
+                core = ws._session._core
+                core.config = replace(core.config, **settings)
                 if first is not None:
                     await first.hang_up()
                 if stage is Stage.IN_FLIGHT:
