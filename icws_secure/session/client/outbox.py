@@ -15,6 +15,7 @@ from ...errors import IcwsError, MisuseError, Reason
 from ...limits import MAX_CARRIERS, MAX_CLOCK_SKEW_NS, STATUS_KEPT_NS
 from ...wire.envelope import Envelope
 from ...wire.interface import ClientKey, MessageState, WebsocketMessage
+from ...wire.service import SkipMessage, encode_service_message
 from .config import Confirm
 
 __all__ = ["Carrier", "Entry", "EntryState", "Kind", "Outbox", "Waiting"]
@@ -236,7 +237,10 @@ class Outbox:
 
     def restore(self, message: WebsocketMessage) -> None:
         """Put back a saved message; it goes out again with its number and bytes. [ICWS-CLT-043]"""
-        self.entries[message.sequence_num] = Entry(message, Kind.RESTORED, was_sent=True)
+        # A skip stays one: that the canister has something else under its number is no fork.
+        is_skip = message.is_service_message and message.content == encode_service_message(SkipMessage())
+        kind = Kind.SKIP if is_skip else Kind.RESTORED
+        self.entries[message.sequence_num] = Entry(message, kind, was_sent=True, alone=is_skip)
 
     def drop(self, entry: Entry) -> None:
         """Forget a message that is settled."""

@@ -27,6 +27,7 @@ from icws_secure.session.client.persistence import decode_saved, encode_saved
 from icws_secure.wire.close_codes import SessionCloseCode
 from icws_secure.wire.frames import MessagesFrame
 from icws_secure.wire.interface import decode_open_argument
+from icws_secure.wire.service import SkipMessage, encode_service_message
 
 
 def echo(ic: Any, key: Any, data: bytes) -> None:
@@ -305,6 +306,26 @@ def test_a_saved_message_that_the_canister_has_with_other_content_is_forked(kit:
     assert isinstance(error, SessionEnded)
     assert error.code == SessionCloseCode.STATE_FORKED
     assert error.requirement == "ICWS-CLT-072"
+
+
+@pytest.mark.req("ICWS-CLT-072")
+def test_a_saved_skip_of_a_message_that_the_canister_has_is_no_fork(kit: Any) -> None:
+    """The message was given up, and the skip in its place saved; the canister had taken the message after all."""
+    world = kit.World(1, direct_fallback=False).attached()
+    world.run(1)
+    world.connection.relays_calls = False
+    world.send(b"given up")
+    world.run(0.1)
+    saved = decode_saved(world.client.export_state())
+    (message,) = saved.unsettled
+    other = kit.World(1, ic=world.ic, saved=encode_saved(saved)).attached()
+    other.run(2)
+    other.gateways[0].left()
+    skip = replace(message, is_service_message=True, content=encode_service_message(SkipMessage()))
+    third = kit.World(1, ic=world.ic, saved=encode_saved(_attach(_with(saved, skip), other.client.attach))).attached()
+    settle(third, third.send(b"next"))
+    assert world.ic.heard == [b"given up", b"next"]
+    assert third.ended is None
 
 
 def _content(message: Any, content: bytes) -> Any:
