@@ -34,7 +34,7 @@ async def wait(network: Any, owner: Any) -> None:
 ENDINGS = [
     pytest.param(close_by_application, {}, 4001, "ApplicationClosed", ConnectionClosedOK, id="application"),
     pytest.param(revoke_all, {}, 4011, "Revoked", ConnectionClosedError, id="revoked"),
-    pytest.param(wait, {"lifetime": 3}, 4010, "Expired", ConnectionClosedError, id="expired"),
+    pytest.param(wait, {"lifetime": 8}, 4010, "Expired", ConnectionClosedError, id="expired"),
 ]
 endings = pytest.mark.parametrize(("deed", "options", "code", "reason", "kind"), ENDINGS)
 
