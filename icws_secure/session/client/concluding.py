@@ -86,7 +86,15 @@ class Concluder:
         Raises:
             SessionEnded: there is not, or the limit has passed.
         """
-        if self.end is not None and self.held(self.end) is None:
+        if self.end is None:
+            return
+        core = self._core
+        if not core.is_secure:
+            for entry in list(core.outbox.entries.values()):
+                # [ICWS-CLT-042] an omnia canister executes a message in its call or not at all
+                if entry.was_sent and entry.is_void:
+                    core.settlement.not_executed(entry)
+        if self.held(self.end) is None:
             raise self.end
 
     def next_deadline(self) -> int:

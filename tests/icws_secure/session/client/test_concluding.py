@@ -45,6 +45,19 @@ def test_the_message_that_closes_is_executed_though_its_receipt_comes_after_the_
 
 
 @pytest.mark.req("ICWS-CLT-042")
+def test_what_an_omnia_canister_refused_after_its_close_was_not_executed(kit: Any) -> None:
+    world = leaving(kit, profile="omnia")
+    last, late = world.send(b"bye"), world.send(b"late")
+    start = world.now
+    assert closed_by_application(world.end(60))
+    assert world.ic.heard == [b"bye"]
+    assert world.outcome(last) == SendExecuted(last)
+    assert isinstance(world.outcome(late), SendRejected)
+    assert world.outcome(late).error.reason is Reason.NOT_EXECUTED
+    assert world.now - start < 5 * NS_PER_S
+
+
+@pytest.mark.req("ICWS-CLT-042")
 def test_the_messages_of_a_batch_are_told_by_the_head(kit: Any) -> None:
     world = leaving(kit)
     ids = [world.send(b"%d" % n) for n in range(20)]
