@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import random
-import socket
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from processes import Child, any_certificate, cpu_seconds, resident_bytes
 from queues import PAGE, QueueSpec, client_key
 
+from icws_conformance.gateways.process import free_port
 from icws_gateway.identity_file import load_or_create_identity
 from icws_secure.verify.certificate import CertificateVerifier
 from icws_secure.verify.message import MessageSource, verify_messages
@@ -43,8 +42,6 @@ _SETTINGS: Final[Mapping[str, object]] = {
 }
 _SAMPLES: Final = 5
 _SECONDS: Final = 60.0  # that a delivery may take beyond its schedule
-_LOWEST_PORT: Final = 20_000
-_PORTS: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ class Stage:
             found = self.ic.ask(order)
             self._canisters = [Principal(bytes.fromhex(text)) for text in found["canisters"]]
             self._root_key = RootKey.from_der(bytes.fromhex(found["root_key"]))
-            self._port = _free_port()
+            self._port = free_port()
             if self._tls:
                 self._settings |= _certificate(folder)
             command = self._command(found["url"], identity)
@@ -312,13 +309,3 @@ def _certificate(folder: Path) -> dict[str, object]:
 def _labels(metric: str) -> set[str]:
     """Name and labels of a metric."""
     return set(metric.rstrip("}").replace("{", ",").split(","))
-
-
-def _free_port() -> int:
-    """A port on loopback that nobody listens on, below those that the system gives to connections by itself."""
-    choice = random.SystemRandom()
-    while True:
-        port = _LOWEST_PORT + choice.randrange(_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

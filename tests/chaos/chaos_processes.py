@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Child", "Gateway", "free_port", "icws"]
+__all__ = ["Child", "Gateway", "icws"]
 
 _HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
-_LOWEST_PORT, _PORTS = 20_000, 12_000  # below the range that the system gives to outgoing connections
 _READY_SECONDS = 60.0
 _STARTS = 5
 
@@ -27,16 +24,6 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 def icws(*arguments: str) -> list[str]:
     """The command line of ``icws``, in this interpreter."""
     return [sys.executable, "-m", "icws_cli.main", *arguments]
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on, and that a run beside this one will hardly choose too."""
-    choice = random.SystemRandom()
-    while True:
-        port = _LOWEST_PORT + choice.randrange(_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Child:

@@ -21,10 +21,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from chaos_processes import Child, Gateway, free_port, icws
+from chaos_processes import Child, Gateway, icws
 from chaos_score import Score
 
 from icws_client import Agent
+from icws_conformance.gateways.process import free_port
 from icws_secure.errors import IcwsError
 from icws_secure.wire import cbor
 

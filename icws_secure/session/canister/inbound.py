@@ -94,6 +94,7 @@ def _session_of(draft: Draft, caller: Principal, message: WebsocketMessage) -> S
         refuse(RefusalCode.NOT_OPEN, "the caller has no open session")
     if message.client_key != session.client_key:
         refuse(RefusalCode.WRONG_CLIENT_KEY, "this is not the client key of the caller's session")
+    # [ICWS-CAN-037]
     if session.state is SessionState.CLOSED:
         refuse(RefusalCode.CLOSED, session.close_code or "the session is over")
     if session.registration is not None and session.registration.expires_ns <= draft.now:

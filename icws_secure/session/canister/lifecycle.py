@@ -42,6 +42,7 @@ def _end(draft: Draft, session: Session, rule: Transition) -> Session:
         session = _drop_retained(draft, outbound.unqueue(draft, session))
         return draft.put(replace(session, close_code=rule.code))
     inbound = session.inbound
+    # [ICWS-CAN-037]
     kept: Map[int, Held] = inbound.inbox if rule.keep_inbox else Map()
     if inbound.delivering is not None and inbound.delivering in inbound.inbox:
         kept = kept.set(inbound.delivering, inbound.inbox[inbound.delivering])

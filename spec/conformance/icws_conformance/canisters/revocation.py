@@ -17,7 +17,7 @@ _NOTHING: Final = b"DIDL\x00\x00"
 @play(
     "revoke/session",
     "the owner revokes a session that has messages in a queue",
-    "CAN-064 CAN-005 CAN-023",
+    "CAN-064 CAN-005 CAN-023 CAN-037",
     "the session is over, its queued messages are tombstones, and it is not registered again",
 )
 async def _revoke(stage: Stage) -> Finding:

@@ -286,6 +286,7 @@ def test_a_client_that_closes_has_its_earlier_messages_handled_first(world: Any,
     assert world.handle_all() == []
 
 
+@pytest.mark.req("ICWS-CAN-037")
 def test_after_a_close_of_the_application_waiting_messages_are_not_handled(
     world: Any, alice: Any, code_of: Any
 ) -> None:

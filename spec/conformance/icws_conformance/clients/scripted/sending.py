@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from icws_conformance.case import Failed, Finding, Inconclusive
+from icws_conformance.clients.scripted.canister import ScriptedCanister
 from icws_conformance.clients.scripted.script import Script, script
 from icws_conformance.clients.scripted.stage import Call, Stage
 from icws_conformance.hostile.boundary import Answer
@@ -48,20 +49,28 @@ async def _not_said(stage: Stage, task: asyncio.Task[dict[str, Any]], why: str) 
         raise Failed(f"the application was told executed, though {why}")
 
 
-async def _accepted(stage: Stage) -> Finding:
-    """The canister has the message, and has not run it."""
-    gateway = await stage.connected()
-    canister = stage.canister
+def _only_accepts(canister: ScriptedCanister) -> asyncio.Event:
+    """Has the canister accept the application's messages and run none; the event is set when it has one."""
+    running = asyncio.Event()
 
     def accepted(message: WebsocketMessage) -> MessageResult | None:
         if message.is_service_message:
             return None
         canister.next_in = max(canister.next_in, message.sequence_num + 1)
+        running.set()
         return MessageResult(
             status=MessageStatus(message.sequence_num, message.sequence_num - 1, MessageState.ACCEPTED)
         )
 
     canister.on_message = accepted
+    return running
+
+
+async def _accepted(stage: Stage) -> Finding:
+    """The canister has the message, and has not run it."""
+    gateway = await stage.connected()
+    canister = stage.canister
+    _only_accepts(canister)
     task = _sending(stage, b"one")
     try:
         await _not_said(stage, task, "the canister has only accepted it")
@@ -230,18 +239,7 @@ async def _closed_while_it_runs(stage: Stage) -> Finding:
     """The canister has accepted a message and closes while its handler runs: nothing proves how that ends."""
     gateway = await stage.connected()
     canister = stage.canister
-    running = asyncio.Event()
-
-    def accepted(message: WebsocketMessage) -> MessageResult | None:
-        if message.is_service_message:
-            return None
-        canister.next_in = max(canister.next_in, message.sequence_num + 1)
-        running.set()
-        return MessageResult(
-            status=MessageStatus(message.sequence_num, message.sequence_num - 1, MessageState.ACCEPTED)
-        )
-
-    canister.on_message = accepted
+    running = _only_accepts(canister)
     task = _sending(stage, b"one")
     try:
         await stage.until(running.is_set, "the client sends no message")

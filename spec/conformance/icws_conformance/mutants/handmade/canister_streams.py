@@ -209,6 +209,18 @@ STREAMS: Final[tuple[Mutant, ...]] = (
         _in("inbound", "    if seq != inbound.accepted_through + 1:\n", "    if False:\n"),
     ),
     handmade(
+        "ICWS-CAN-037",
+        "messages-after-the-end",
+        "Takes messages of a session that is closed.",
+        "canister:revoke/session",
+        _in(
+            "inbound",
+            "    if session.state is SessionState.CLOSED:\n        refuse(RefusalCode.CLOSED",
+            "    if False:\n        refuse(RefusalCode.CLOSED",
+        ),
+        _in("admission", "session is not None and session.state is not SessionState.CLOSED", "session is not None"),
+    ),
+    handmade(
         "ICWS-CAN-042",
         "acknowledgements-go-back",
         "The certified head shows the last acknowledgement, and not the highest.",
