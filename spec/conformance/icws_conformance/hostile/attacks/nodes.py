@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from icws_secure.wire.registration import Parameters, decode_register_result, en
 __all__ = ["AlteredPoll", "DeniedMethod", "ForeignAnswer", "ForgedAnswer", "NodeAttack", "OldAudit", "content_of"]
 
 
-class NodeAttack:
+class NodeAttack(ABC):
     """Base: decides about the requests for one method, and passes all others on.
 
     Attributes:
@@ -41,9 +42,9 @@ class NodeAttack:
             return await fetch()
         return await self.answer(content, fetch)
 
+    @abstractmethod
     async def answer(self, content: CallContent | QueryContent, fetch: Fetch) -> Answer:
         """Answer a request for the method."""
-        raise NotImplementedError
 
 
 class DeniedMethod(NodeAttack):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from hashlib import sha256
 
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 
-class _EachReceipt(Attack):
+class _EachReceipt(Attack, ABC):
     """Decides about the receipts of messages, that is of all calls after the open."""
 
     async def from_gateway(self, wire: Wire, frame: GatewayFrame) -> None:
@@ -31,9 +32,9 @@ class _EachReceipt(Attack):
         else:
             await wire.to_client(frame)
 
+    @abstractmethod
     async def receipt(self, wire: Wire, frame: ReceiptFrame) -> None:
         """Decide about the receipt of a message."""
-        raise NotImplementedError
 
 
 class WithheldReceipt(_EachReceipt):
