@@ -1,4 +1,4 @@
-"""What relaying costs the gateway: CPU and bytes a message; CPU a call, an open, a certified head.
+"""What relaying costs the gateway: CPU and bytes a message; CPU a call, an open, a poll, a certified head.
 
 python bench/relaying.py [--quick] [--json FILE]
 
@@ -69,6 +69,18 @@ def to_canisters(quick: bool) -> Iterator[Row]:
         stage.calls(calls // 5, 400)
         cost = stage.calls(calls, 400)
     yield Row("relay.cpu.call", cost, "us/call", cost / bare, "one Ed25519 verification")
+
+
+def polls(quick: bool) -> Iterator[Row]:
+    """CPU of a poll that finds nothing, in a gateway that sleeps between polls and has next to no client."""
+    settings = {"poll_interval_ms": 20, "poll_idle_interval_ms": 20}
+    with Stage([QueueSpec(0, 1, PAGE)], round_trip=ROUND_TRIP / 10, settings=settings) as stage:
+        stage.idle(1.0)
+        asked = stage.metric('polls_total{outcome="empty"}')
+        seconds = 1.0 if quick else 5.0
+        share = stage.idle(seconds)
+        asked = stage.metric('polls_total{outcome="empty"}') - asked
+    yield Row("relay.cpu.poll", 1e6 * share * seconds / max(1.0, asked), "us/poll")
 
 
 def node_signature() -> Row:
@@ -151,6 +163,7 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from bytes_a_message()
     yield from to_clients(quick)
     yield from to_canisters(quick)
+    yield from polls(quick)
     yield node_signature()
     yield from heads(quick)
 

@@ -294,6 +294,18 @@ class GatewayConfig(BaseSettings):
             raise ValueError("not an http or https URL")
         return value.rstrip("/")
 
+    @field_validator("ic_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise ValueError("an URL is ASCII without spaces (names of other letters begin with 'xn--')")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("an IC has no users, queries or fragments in its URL")
+        if parts.port == 0:
+            raise ValueError("nothing listens at port 0")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:

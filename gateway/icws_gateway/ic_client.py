@@ -13,8 +13,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, cast
 
-import aiohttp
-
 from icws_secure.errors import IcwsError, Reason, TransportError
 from icws_secure.limits import MAX_REPLY_BYTES, NS_PER_S
 from icws_secure.sign.identity import Identity
@@ -39,6 +37,8 @@ from icws_secure.wire.principal import Principal
 from .config import GatewayConfig
 from .descriptors import Descriptors
 from .endpoints import EndpointVersions
+from .http_client import HttpClient
+from .http_reply import HttpFault, HttpReply, ReplyTooLarge
 from .metrics import GatewayMetrics
 
 __all__ = ["IcClient", "error_kind"]
@@ -73,23 +73,20 @@ class IcClient:
         self._calls = EndpointVersions((4, 3, 2), config.endpoint_reprobe_seconds)
         self._queries = EndpointVersions((3, 2), config.endpoint_reprobe_seconds)
         self._reads = EndpointVersions((3, 2), config.endpoint_reprobe_seconds)
-        self._session: aiohttp.ClientSession | None = None
+        self._http: HttpClient | None = None
         self.answered_at: float | None = None
 
     async def start(self) -> None:
         """Makes the HTTP client, in the running loop."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._most_connections, keepalive_timeout=60, ttl_dns_cache=60),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+        self._http = HttpClient(
+            self._url, headers=_HEADERS, most_connections=self._most_connections, max_body_bytes=_MAX_BODY
         )
 
     async def stop(self) -> None:
         """Closes its connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
 
     async def status(self) -> ReplicaStatus:
         """What the replica says about itself.
@@ -181,34 +178,22 @@ class IcClient:
         path: str,
         body: bytes | None,
         timeout: float,  # noqa: ASYNC109 - as above
-    ) -> tuple[int, bytes]:
-        if self._session is None:
+    ) -> HttpReply:
+        if self._http is None:
             raise TransportError("the client is not started", reason=Reason.WRONG_STATE)
         try:
-            async with self._session.request(
-                method,
-                self._url + path,
-                data=body,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-                allow_redirects=False,
-            ) as response:
-                # [ICWS-GWY-018] the length is the other side's word; what is read is bounded all the same
-                if (response.content_length or 0) > _MAX_BODY:
-                    raise TransportError("the answer is too large", reason=Reason.TOO_LARGE)
-                answer = await response.content.read(_MAX_BODY + 1)
-                while not response.content.at_eof() and len(answer) <= _MAX_BODY:
-                    answer += await response.content.read(_MAX_BODY + 1 - len(answer))
-                if len(answer) > _MAX_BODY:
-                    raise TransportError("the answer is too large", reason=Reason.TOO_LARGE)
-                if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self.answered_at = time.monotonic()
-                return response.status, answer
+            reply = await self._http.request(method, path, body, timeout)
         except TimeoutError as error:
             raise TransportError("no answer in time", reason=Reason.CONNECTION_FAILED, detail="timeout") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except ReplyTooLarge as error:
+            raise TransportError("the answer is too large", reason=Reason.TOO_LARGE) from error
+        except (HttpFault, OSError) as error:
             raise TransportError(
                 "the request failed", reason=Reason.CONNECTION_FAILED, detail=type(error).__name__
             ) from error
+        if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.answered_at = time.monotonic()
+        return reply
 
 
 def error_kind(error: IcwsError) -> str:

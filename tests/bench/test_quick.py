@@ -26,6 +26,7 @@ NAMES = {
         "relay.cpu.one_frame_each",
         "relay.cpu.one_frame_each.tls",
         "relay.cpu.node_signature",
+        "relay.cpu.poll",
         "relay.cpu.shared_certificate.1_a_poll",
         "relay.cpu.shared_certificate.10_a_poll",
         "relay.cpu.call",

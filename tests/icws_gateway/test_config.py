@@ -106,6 +106,26 @@ def test_main_network_is_recognised(url, mainnet):
     assert GatewayConfig(ic_url=url).is_mainnet is mainnet
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://ic.example", "not an http"),
+        ("http://", "not an http"),
+        ("http://user:word@ic.example", "no users"),
+        ("http://ic.example/?a=b", "no users, queries"),
+        ("http://ic.example/#a", "no users, queries or fragments"),
+        ("http://ic.example/a b", "without spaces"),
+        ("http://ic.example\x00/", "ASCII"),
+        ("http://b\u00fccher.example", "xn--"),
+        ("http://ic.example:0", "port 0"),
+        ("http://ic.example:99999", "ort out of range"),
+    ],
+)
+def test_address_of_no_ic_is_refused(url, why):
+    with pytest.raises(MisuseError, match=why):
+        GatewayConfig.load(None, {"ic_url": url})
+
+
 def test_reload_takes_over_lists_and_limits_only():
     config = GatewayConfig().reloaded(GatewayConfig(max_connections=5, canisters_deny=(CANISTER,), listen="0.0.0.0:9"))
     assert (config.max_connections, config.canisters_deny) == (5, (CANISTER,))
