@@ -62,6 +62,7 @@ class QueueSpec:
         heavy_every: each message of such a number is for the first client, and ...
         heavy_content: ... has content of this size; 0: there are none.
         held: messages that the canister's tree holds at the same time.
+        salted: messages carry a salt, as those of ``icws-secure/1`` do.
     """
 
     first_client: int
@@ -72,6 +73,7 @@ class QueueSpec:
     heavy_every: int = 0
     heavy_content: int = 0
     held: int = 1_000
+    salted: bool = True
 
     def client_of(self, number: int) -> int:
         """Whose message it is."""
@@ -167,5 +169,6 @@ class PreparedCanister:
         sequence = self._sequence[client] = self._sequence.get(client, 0) + 1
         key = client_key(client)
         content = bytes(self.spec.content_of(number))
-        message = CanisterMessage(key, sequence, now - 1_000, False, content, bytes(_SALT)).encode()
+        salt = bytes(_SALT) if self.spec.salted else None
+        message = CanisterMessage(key, sequence, now - 1_000, False, content, salt).encode()
         return OutputMessage(key, message_key(self._gateway, number), message)

@@ -22,7 +22,7 @@ NAMES = {
     },
     "payload": {"payload.hpke.seal.100", "payload.vetkd.open.100", "payload.vetkey.decrypt_and_verify"},
     "relaying": {
-        "relay.bytes.50_in_the_queue",
+        "relay.bytes.content_100",
         "relay.cpu.one_frame_each",
         "relay.cpu.one_frame_each.tls",
         "relay.cpu.node_signature",
