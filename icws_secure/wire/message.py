@@ -6,6 +6,7 @@ is an addition of ``icws-secure/1`` that other clients pass over.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, cast
@@ -101,7 +102,7 @@ def _bad_key() -> DecodeError:
 # Messages -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class CanisterMessage:
     """A message from canister to client.
 
@@ -124,9 +125,24 @@ class CanisterMessage:
     content: bytes = field(repr=False)
     salt: bytes | None = None
 
-    def __post_init__(self) -> None:
-        if self.salt is not None and len(self.salt) != SALT_BYTES:
-            raise MisuseError("salt has the wrong length", expected=SALT_BYTES, received=len(self.salt))
+    def __init__(
+        self,
+        client_key: ClientKey,
+        sequence_num: int,
+        timestamp_ns: int,
+        is_service_message: bool,
+        content: bytes,
+        salt: bytes | None = None,
+    ) -> None:
+        if salt is not None and len(salt) != SALT_BYTES:
+            raise MisuseError("salt has the wrong length", expected=SALT_BYTES, received=len(salt))
+        # the slots themselves, as in ClientKey: one is made for every message of a poll
+        _set_client_key(self, client_key)
+        _set_sequence_num(self, sequence_num)
+        _set_timestamp(self, timestamp_ns)
+        _set_is_service_message(self, is_service_message)
+        _set_content(self, content)
+        _set_salt(self, salt)
 
     def encode(self) -> bytes:
         """The bytes whose hash is certified: CBOR with the self-describe tag, fields in the order of deployed
@@ -144,6 +160,20 @@ class CanisterMessage:
         if self.salt is not None:
             value["salt"] = self.salt
         return cbor.encode_self_described(value)
+
+
+_set_client_key: Callable[[CanisterMessage, ClientKey], None] = vars(CanisterMessage)["client_key"].__set__
+_set_sequence_num: Callable[[CanisterMessage, int], None] = vars(CanisterMessage)["sequence_num"].__set__
+_set_timestamp: Callable[[CanisterMessage, int], None] = vars(CanisterMessage)["timestamp_ns"].__set__
+_set_is_service_message: Callable[[CanisterMessage, bool], None] = vars(CanisterMessage)["is_service_message"].__set__
+_set_content: Callable[[CanisterMessage, bytes], None] = vars(CanisterMessage)["content"].__set__
+_set_salt: Callable[[CanisterMessage, bytes | None], None] = vars(CanisterMessage)["salt"].__set__
+
+
+@lru_cache(maxsize=256)
+def _client_key(principal: bytes, nonce: int) -> ClientKey:
+    """Of the few sessions that one has to do with at a time."""
+    return ClientKey(Principal(principal), nonce)
 
 
 _FIELDS: Final[dict[str, type]] = {
@@ -167,7 +197,7 @@ def decode_message(data: bytes) -> CanisterMessage:
     usual = usual_fields(data) if len(data) <= _MAX_MESSAGE_BYTES else None
     if usual is not None:
         principal, nonce, sequence_num, timestamp_ns, is_service_message, content, salt = usual
-        client_key = ClientKey(Principal(principal), nonce)
+        client_key = _client_key(principal, nonce)
         return CanisterMessage(client_key, sequence_num, timestamp_ns, is_service_message, content, salt)
     # [ICWS-LIB-023]
     value = cbor.decode(data, what="a canister message", max_bytes=_MAX_MESSAGE_BYTES)

@@ -10,6 +10,7 @@ level that is not so is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import ClassVar, Final, TypeAlias
@@ -23,8 +24,6 @@ _FORK: Final = b"\x10ic-hashtree-fork"
 _LABELED: Final = b"\x13ic-hashtree-labeled"
 _LEAF: Final = b"\x10ic-hashtree-leaf"
 _EMPTY_DIGEST: Final = sha256(b"\x11ic-hashtree-empty").digest()
-
-_set = object.__setattr__  # how a frozen dataclass fills its computed fields
 
 
 class _Node:
@@ -98,7 +97,11 @@ class Pruned(_Node):
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+# Every witness has these nodes by the hundred. Their initialisers fill the slots themselves: what those of a frozen
+# dataclass do takes as long as the hash.
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
 class Leaf(_Node):
     """A value.
 
@@ -109,14 +112,19 @@ class Leaf(_Node):
     """
 
     value: bytes
-    digest: bytes = field(init=False)
+    digest: bytes
     width: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        _set(self, "digest", sha256(_LEAF + self.value).digest())
+    def __init__(self, value: bytes) -> None:
+        _set_value(self, value)
+        _set_leaf_digest(self, sha256(_LEAF + value).digest())
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+_set_value: Callable[[Leaf, bytes], None] = vars(Leaf)["value"].__set__
+_set_leaf_digest: Callable[[Leaf, bytes], None] = vars(Leaf)["digest"].__set__
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
 class Labeled(_Node):
     """A subtree with a name.
 
@@ -129,14 +137,21 @@ class Labeled(_Node):
 
     label: bytes
     tree: HashTree
-    digest: bytes = field(init=False)
+    digest: bytes
     width: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        _set(self, "digest", sha256(_LABELED + self.label + self.tree.digest).digest())
+    def __init__(self, label: bytes, tree: HashTree) -> None:
+        _set_label(self, label)
+        _set_tree(self, tree)
+        _set_labeled_digest(self, sha256(_LABELED + label + tree.digest).digest())
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+_set_label: Callable[[Labeled, bytes], None] = vars(Labeled)["label"].__set__
+_set_tree: Callable[[Labeled, HashTree], None] = vars(Labeled)["tree"].__set__
+_set_labeled_digest: Callable[[Labeled, bytes], None] = vars(Labeled)["digest"].__set__
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
 class Fork(_Node):
     """Two subtrees, side by side in one level.
 
@@ -149,15 +164,23 @@ class Fork(_Node):
 
     left: HashTree
     right: HashTree
-    digest: bytes = field(init=False)
-    width: int = field(init=False)
-    _level: Level | None = field(init=False)  # filled by the first lookup
+    digest: bytes
+    width: int
+    _level: Level | None  # filled by the first lookup
 
-    def __post_init__(self) -> None:
-        left, right = self.left, self.right
-        _set(self, "digest", sha256(_FORK + left.digest + right.digest).digest())
-        _set(self, "width", left.width + right.width)
-        _set(self, "_level", None)
+    def __init__(self, left: HashTree, right: HashTree) -> None:
+        _set_left(self, left)
+        _set_right(self, right)
+        _set_fork_digest(self, sha256(_FORK + left.digest + right.digest).digest())
+        _set_width(self, left.width + right.width)
+        _set_level(self, None)
+
+
+_set_left: Callable[[Fork, HashTree], None] = vars(Fork)["left"].__set__
+_set_right: Callable[[Fork, HashTree], None] = vars(Fork)["right"].__set__
+_set_fork_digest: Callable[[Fork, bytes], None] = vars(Fork)["digest"].__set__
+_set_width: Callable[[Fork, int], None] = vars(Fork)["width"].__set__
+_set_level: Callable[[Fork, Level | None], None] = vars(Fork)["_level"].__set__
 
 
 HashTree: TypeAlias = Empty | Fork | Labeled | Leaf | Pruned
@@ -211,7 +234,7 @@ def level_of(tree: HashTree) -> Level:
         raise _not_well_formed("a leaf stands beside other nodes")
     level = Level(tuple(items), labels, positions)
     if isinstance(tree, Fork):
-        _set(tree, "_level", level)
+        _set_level(tree, level)
     return level
 
 

@@ -18,7 +18,7 @@ NAMES = {
         "verify.bare",
         "verify.message.cold",
         "verify.poll_of_50.cold.rate",
-        "verify.poll_of_50.delegation_known.rate",
+        "verify.poll_of_50.rate",
     },
     "payload": {"payload.hpke.seal.100", "payload.vetkd.open.100", "payload.vetkey.decrypt_and_verify"},
     "relaying": {
