@@ -33,6 +33,10 @@ class HttpReply(NamedTuple):
     status: int
     body: bytes
 
+    def __repr__(self) -> str:
+        # [ICWS-LIB-026] what the canister says to its clients is for them
+        return f"HttpReply(status={self.status}, {len(self.body)} bytes)"
+
 
 class ReplyReader:
     """Reads the replies of one connection, of which one at a time is expected.

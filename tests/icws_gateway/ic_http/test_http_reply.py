@@ -43,6 +43,11 @@ def test_reply_is_read_however_it_is_cut(data, reply):
     assert read(*(data[at : at + 1] for at in range(len(data)))) == reply
 
 
+@pytest.mark.req("ICWS-LIB-026")
+def test_reply_does_not_show_what_it_says():
+    assert repr(read(SIMPLE)) == f"{read(SIMPLE)!s}" == "HttpReply(status=200, 3 bytes)"
+
+
 def test_end_of_the_connection_ends_a_body_of_no_told_length():
     assert read(TO_THE_END) is None
     assert read(TO_THE_END, end=True) == HttpReply(200, b"abc")
