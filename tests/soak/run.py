@@ -27,10 +27,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.append(str(Path(__file__).parents[1] / "chaos"))  # its processes end with this one, whatever happens
 
-from chaos_processes import Child, Gateway, free_port, icws
+from chaos_processes import Child, Gateway, icws
 from soak_clients import Crowd
 from soak_faults import FaultyIc
 
+from icws_conformance.gateways.process import free_port
 from icws_secure.wire.principal import Principal
 
 OPENING_SECONDS = 300.0
