@@ -299,11 +299,15 @@ class GatewayConfig(BaseSettings):
     def _origin(cls, value: str) -> str:
         parts = urlsplit(value)
         if not (value.isascii() and value.isprintable()) or " " in value:
-            raise ValueError("an URL is ASCII without spaces (names of other letters begin with 'xn--')")
+            raise ValueError("a URL is ASCII without spaces (names of other letters begin with 'xn--')")
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError("an IC has no users, queries or fragments in its URL")
         if parts.port == 0:
             raise ValueError("nothing listens at port 0")
+        try:
+            (parts.hostname or "").encode("idna")  # as it is done where the name is looked up
+        except UnicodeError as error:
+            raise ValueError("the host is no name that can be looked up") from error
         return value
 
     @field_validator("redis_url")

@@ -112,7 +112,7 @@ class Leaf(_Node):
     """
 
     value: bytes
-    digest: bytes
+    digest: bytes = field(init=False)
     width: ClassVar[int] = 1
 
     def __init__(self, value: bytes) -> None:
@@ -137,7 +137,7 @@ class Labeled(_Node):
 
     label: bytes
     tree: HashTree
-    digest: bytes
+    digest: bytes = field(init=False)
     width: ClassVar[int] = 1
 
     def __init__(self, label: bytes, tree: HashTree) -> None:
@@ -164,9 +164,9 @@ class Fork(_Node):
 
     left: HashTree
     right: HashTree
-    digest: bytes
-    width: int
-    _level: Level | None  # filled by the first lookup
+    digest: bytes = field(init=False)
+    width: int = field(init=False)
+    _level: Level | None = field(init=False)  # filled by the first lookup
 
     def __init__(self, left: HashTree, right: HashTree) -> None:
         _set_left(self, left)

@@ -118,6 +118,8 @@ def test_main_network_is_recognised(url, mainnet):
         ("http://ic.example\x00/", "ASCII"),
         ("http://b\u00fccher.example", "xn--"),
         ("http://ic.example:0", "port 0"),
+        ("http://ic..example", "no name"),
+        ("http://" + "a" * 64 + ".example", "no name"),
         ("http://ic.example:99999", "ort out of range"),
     ],
 )

@@ -60,6 +60,17 @@ async def always(_: bytes) -> tuple[bytes, bool]:
     return REPLY, False
 
 
+def silence() -> tuple[Callable[[bytes], Awaitable[tuple[bytes, bool]]], asyncio.Event]:
+    """What answers nothing before the event."""
+    over = asyncio.Event()
+
+    async def silent(_: bytes) -> tuple[bytes, bool]:
+        await over.wait()
+        return REPLY, False
+
+    return silent, over
+
+
 Make = Callable[..., Awaitable[tuple[Origin, HttpClient]]]
 
 
@@ -176,19 +187,14 @@ async def test_reply_that_comes_too_late_is_not_taken_for_the_next_ones(make, ev
 
 
 async def test_request_that_is_given_up_closes_its_connection(make, eventually):
-    never = asyncio.Event()
-
-    async def silent(_):
-        await never.wait()
-        return REPLY, False
-
+    silent, over = silence()
     origin, client = await make(silent)
     task = asyncio.create_task(client.request("GET", "/", None, 60))
     await eventually(lambda: origin.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    never.set()
+    over.set()
     await eventually(lambda: not origin.open)
 
 
@@ -235,18 +241,13 @@ async def test_requests_beyond_the_connections_wait_for_one(make):
 
 
 async def test_waiting_for_a_connection_counts_as_waiting(make, eventually):
-    never = asyncio.Event()
-
-    async def silent(_):
-        await never.wait()
-        return REPLY, False
-
+    silent, over = silence()
     origin, client = await make(silent, most=1)
     first = asyncio.create_task(client.request("GET", "/", None, 60))
     await eventually(lambda: origin.requests)
     with pytest.raises(TimeoutError):
         await client.request("GET", "/", None, 0.05)
-    never.set()
+    over.set()
     assert await first == HttpReply(200, b"ok")
     assert origin.connections == 1
 
@@ -261,19 +262,14 @@ async def test_nobody_there_is_an_error_of_the_system():
 
 
 async def test_end_fails_what_is_under_way(make, eventually):
-    never = asyncio.Event()
-
-    async def silent(_):
-        await never.wait()
-        return REPLY, False
-
+    silent, over = silence()
     origin, client = await make(silent)
     task = asyncio.create_task(client.request("GET", "/", None, 60))
     await eventually(lambda: origin.requests)
     await client.close()
     with pytest.raises(ConnectionError):
         await task
-    never.set()
+    over.set()
 
 
 async def test_https_is_believed_only_under_a_trusted_certificate(make, write_certificate, tmp_path, monkeypatch):

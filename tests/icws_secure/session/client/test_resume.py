@@ -288,14 +288,19 @@ def test_a_saved_state_that_is_behind_and_does_not_match_is_forked(kit: Any) -> 
     assert error.code in (SessionCloseCode.STATE_FORKED, SessionCloseCode.SESSION_TAKEN)
 
 
-@pytest.mark.req("ICWS-CLT-072")
-def test_a_saved_message_that_the_canister_has_with_other_content_is_forked(kit: Any) -> None:
+def saved_with_one_under_way(kit: Any, data: bytes) -> tuple[Any, Any]:
+    """A world, and the saved state of its client, whose message has reached nobody yet."""
     world = kit.World(1, direct_fallback=False).attached()
     world.run(1)
     world.connection.relays_calls = False
-    world.send(b"mine")
+    world.send(data)
     world.run(0.1)
-    saved = decode_saved(world.client.export_state())
+    return world, decode_saved(world.client.export_state())
+
+
+@pytest.mark.req("ICWS-CLT-072")
+def test_a_saved_message_that_the_canister_has_with_other_content_is_forked(kit: Any) -> None:
+    world, saved = saved_with_one_under_way(kit, b"mine")
     (message,) = saved.unsettled
     world.connection.relays_calls = True
     other = kit.World(1, ic=world.ic, saved=encode_saved(_with(saved, _content(message, b"other")))).attached()
@@ -311,12 +316,7 @@ def test_a_saved_message_that_the_canister_has_with_other_content_is_forked(kit:
 @pytest.mark.req("ICWS-CLT-072")
 def test_a_saved_skip_of_a_message_that_the_canister_has_is_no_fork(kit: Any) -> None:
     """The message was given up, and the skip in its place saved; the canister had taken the message after all."""
-    world = kit.World(1, direct_fallback=False).attached()
-    world.run(1)
-    world.connection.relays_calls = False
-    world.send(b"given up")
-    world.run(0.1)
-    saved = decode_saved(world.client.export_state())
+    world, saved = saved_with_one_under_way(kit, b"given up")
     (message,) = saved.unsettled
     other = kit.World(1, ic=world.ic, saved=encode_saved(saved)).attached()
     other.run(2)
