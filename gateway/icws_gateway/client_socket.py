@@ -176,7 +176,11 @@ class ClientSocket(ServerConnection):
         if self.protocol.state is not _OPEN:
             return False
         if not self.paused and not self._outbox:
-            self._write(frame)
+            # as in ``_write``, without the call
+            try:
+                self.transport.write(binary_frame(frame))
+            except (OSError, RuntimeError):
+                self.transport.abort()
             return True
         if self._outbox is None:
             self._outbox = Outbox(self._hub.queues)

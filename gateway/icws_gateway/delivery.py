@@ -30,53 +30,47 @@ _ONE_MESSAGE: Final = _MESSAGES + encode_head(_ARRAY, 1) + _KEYED
 _KEY, _CONTENT, _CERT, _TREE = (encode(name) for name in ("key", "content", "cert", "tree"))
 
 
-class _Sent:
-    """Frames of one kind, counted once a delivery instead of once each."""
-
-    __slots__ = ("bytes", "frames", "gone")
-
-    def __init__(self) -> None:
-        self.frames = self.bytes = self.gone = 0
-
-    def to(self, client: Recipient, frame: bytes) -> None:
-        """Sends a frame."""
-        if client.send(frame):
-            self.frames += 1
-            self.bytes += len(frame)
-        else:
-            self.gone += 1
-
-
 def deliver(
     reply: CheckedReply, messages: Sequence[QueuedMessage], clients: CanisterClients, metrics: GatewayMetrics
 ) -> None:
     """Posts messages of one reply to their clients, in order. Those of clients that are not here are skipped."""
     certificate = _CERT + encode_head(_BYTES, len(reply.certificate)) + reply.certificate + _TREE
-    own: dict[Recipient, list[QueuedMessage]] = {}
-    alone, shared = _Sent(), _Sent()
-    delivered = 0
     by_owner = clients.by_owner
+    own: dict[Recipient, list[QueuedMessage]] = {}
+    # frames are counted once a delivery instead of once each
+    frames = size = delivered = gone = 0
     for message in messages:
         client = by_owner.get(message.owner)
         if client is None:
             continue
         delivered += 1
-        if not client.modern:
-            alone.to(client, message_frame(reply, message, certificate))
-        elif (theirs := own.get(client)) is None:
-            own[client] = [message]
+        if client.modern:
+            theirs = own.get(client)
+            if theirs is None:
+                own[client] = [message]
+            else:
+                theirs.append(message)
+            continue
+        frame = message_frame(reply, message, certificate)
+        if client.send(frame):
+            frames += 1
+            size += len(frame)
         else:
-            theirs.append(message)
+            gone += 1
+    metrics.sent("message", size, frames)
+    frames = size = 0
     for client, theirs in own.items():
-        for start in range(0, len(theirs), MAX_FRAME_MESSAGES):
-            part = theirs[start : start + MAX_FRAME_MESSAGES]
-            shared.to(client, messages_frame(reply, part, certificate))
+        for frame in _frames_of(reply, theirs, certificate):
+            if client.send(frame):
+                frames += 1
+                size += len(frame)
+            else:
+                gone += 1
+    metrics.sent("messages", size, frames)
     metrics.messages_delivered.inc(delivered)
     metrics.messages_skipped.inc(len(messages) - delivered)
-    for kind, sent in (("message", alone), ("messages", shared)):
-        metrics.sent(kind, sent.bytes, sent.frames)
-    if alone.gone or shared.gone:
-        metrics.drops.labels("client_gone").inc(alone.gone + shared.gone)
+    if gone:
+        metrics.drops.labels("client_gone").inc(gone)
 
 
 def message_frame(reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
@@ -92,23 +86,52 @@ def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certi
     tree = reply.witness.show_leaves([message.place for message in messages])
     parts = [_MESSAGES, encode_head(_ARRAY, len(messages))]
     for message in messages:
-        parts += (_KEYED, *_keyed(message))
-    parts += (certificate, encode_head(_BYTES, len(tree)), tree)
+        key, content = message.key, message.content
+        parts += (_KEYED, _key_head(len(key)), key, _content_head(len(content)), content)
+    parts += (certificate, _bytes_head(len(tree)), tree)
     return b"".join(parts)
 
 
+def _frames_of(reply: CheckedReply, messages: list[QueuedMessage], certificate: bytes) -> list[bytes]:
+    if len(messages) <= MAX_FRAME_MESSAGES:
+        return [messages_frame(reply, messages, certificate)]
+    return [
+        messages_frame(reply, messages[start : start + MAX_FRAME_MESSAGES], certificate)
+        for start in range(0, len(messages), MAX_FRAME_MESSAGES)
+    ]
+
+
 def _frame_of_one(start: bytes, reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:
+    _, key, content, _, _, place = message
     # [ICWS-GWY-008]
-    tree = reply.witness.show_leaves((message.place,))
-    return b"".join((start, *_keyed(message), certificate, encode_head(_BYTES, len(tree)), tree))
+    tree = reply.witness.show_leaves((place,))
+    return b"".join(
+        (
+            start,
+            _key_head(len(key)),
+            key,
+            _content_head(len(content)),
+            content,
+            certificate,
+            _bytes_head(len(tree)),
+            tree,
+        )
+    )
 
 
-def _keyed(message: QueuedMessage) -> tuple[bytes, ...]:
-    """The entries of a message and its key, in parts."""
-    key, content = message.key.encode("ascii"), message.content
-    return _key_head(len(key)), key, _CONTENT, encode_head(_BYTES, len(content)), content
+# Heads of a few lengths come again and again.
 
 
 @lru_cache(maxsize=8)
 def _key_head(size: int) -> bytes:
-    return _KEY + encode_head(_TEXT, size)  # of keys, which are all of one length
+    return _KEY + encode_head(_TEXT, size)
+
+
+@lru_cache(maxsize=1_024)
+def _content_head(size: int) -> bytes:
+    return _CONTENT + encode_head(_BYTES, size)
+
+
+@lru_cache(maxsize=1_024)
+def _bytes_head(size: int) -> bytes:
+    return encode_head(_BYTES, size)

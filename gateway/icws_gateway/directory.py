@@ -10,12 +10,13 @@ from icws_secure.wire.cbor import encode
 from icws_secure.wire.close_codes import CloseCode
 from icws_secure.wire.interface import ClientKey
 from icws_secure.wire.principal import Principal
+from icws_secure.wire.usual_reply import read_usual_client
 
 from .config import GatewayConfig
 from .open_check import OpenedSession
 from .refusal import ClientRefused
 
-__all__ = ["CanisterClients", "Directory", "Recipient", "owner_of"]
+__all__ = ["CanisterClients", "Directory", "Recipient", "owner_of", "owner_of_usual"]
 
 
 def owner_of(key: ClientKey) -> bytes:
@@ -24,6 +25,13 @@ def owner_of(key: ClientKey) -> bytes:
     Bytes that are found again without computing anything: client keys are compared for every message.
     """
     return _entry(key.client_principal.raw, key.client_nonce)
+
+
+@lru_cache(maxsize=16_384)
+def owner_of_usual(client: bytes) -> bytes:
+    """As :func:`owner_of`, of a client key as :mod:`icws_secure.wire.usual_reply` has it."""
+    principal, nonce = read_usual_client(client)
+    return _entry(principal.raw, nonce)
 
 
 @lru_cache(maxsize=16_384)

@@ -9,29 +9,27 @@ Whether the certificate is genuine is for the clients, who do not believe the ga
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from icws_secure.errors import IcwsError
 from icws_secure.wire.cbor import SELF_DESCRIBE_TAG
 from icws_secure.wire.certificate import Certificate, decode_certificate
 from icws_secure.wire.hashtree import Found, lookup
-from icws_secure.wire.interface import OutputMessage, decode_get_messages_result
+from icws_secure.wire.interface import CertifiedMessages, decode_get_messages_result
 from icws_secure.wire.leb128 import decode_unsigned_exact
-from icws_secure.wire.message import (
-    NONCE_DIGITS,
-    TOMBSTONE_CLIENT_KEY,
-    decode_message,
-    message_path,
-)
+from icws_secure.wire.message import NONCE_DIGITS, TOMBSTONE_CLIENT_KEY, decode_message
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal
+from icws_secure.wire.usual_reply import usual_reply
 
-from .directory import owner_of
+from .directory import owner_of, owner_of_usual
 from .pruned_witness import NOTHING, PrunedWitness
+from .usual_witness import usual_witness
 
-__all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "witnessed"]
+__all__ = ["CheckedReply", "PollRefused", "QueuedMessage", "ReplicaFault", "ReplyChecker", "Witness", "witnessed"]
 
 _LAST_NONCE: Final = (1 << 64) - 1  # of a queue, as the argument of a poll has it
 _MAX_MESSAGES: Final = 1_000  # of one reply; canisters send 50
@@ -56,7 +54,7 @@ class QueuedMessage(NamedTuple):
 
     Attributes:
         nonce: its place in the queue.
-        key: its key, as the canister has it.
+        key: its key, in ASCII.
         content: the message.
         owner: whose it is, as :func:`~.directory.owner_of` names client keys.
         leaf: SHA-256 of the content, which the witness shows.
@@ -64,7 +62,7 @@ class QueuedMessage(NamedTuple):
     """
 
     nonce: int
-    key: str
+    key: bytes
     content: bytes
     owner: bytes
     leaf: bytes
@@ -77,6 +75,21 @@ class QueuedMessage(NamedTuple):
     def size(self) -> int:
         """Bytes that it occupies."""
         return len(self.content) + _OVERHEAD
+
+
+class Witness(Protocol):
+    """The witness of a poll: that of :mod:`~icws_gateway.usual_witness` where it can be, else the general one."""
+
+    @property
+    def digest(self) -> bytes:
+        """Its root hash, 32 bytes."""
+
+    @property
+    def messages(self) -> Mapping[bytes, tuple[int, bytes]]:
+        """Number and value of each leaf in ``websocket``, by its key."""
+
+    def show_leaves(self, numbers: Sequence[int]) -> bytes:
+        """The encoded tree with these leaves and digests for the rest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +107,12 @@ class CheckedReply:
     messages: tuple[QueuedMessage, ...]
     more: bool
     certificate: bytes
-    witness: PrunedWitness
+    witness: Witness
     time_ns: int
+
+
+_Addressed = tuple[bytes, bytes, bytes]
+"""Key, content and owner of a message that was not checked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +134,7 @@ class ReplyChecker:
 
     def __init__(self, canister: Principal, gateway: Principal) -> None:
         self._canister = canister
-        self._prefix = gateway.to_text() + "_"
+        self._prefix = gateway.to_text().encode("ascii") + b"_"
         self._statements: OrderedDict[bytes, _Statement] = OrderedDict()
 
     def check(self, arg: bytes) -> CheckedReply:
@@ -127,20 +144,24 @@ class ReplyChecker:
             ReplicaFault: it is malformed or contradicts itself.
             PollRefused: the canister refused.
         """
-        try:
-            result = decode_get_messages_result(arg)
-        except IcwsError as error:
-            raise ReplicaFault("malformed", error.message) from error
-        if isinstance(result, Refusal):
-            raise PollRefused(result.code or "Err")
-        if not result.messages:
+        usual = usual_reply(arg)
+        if usual is not None:
+            addressed = [(key, content, owner_of_usual(client)) for key, content, client in usual.messages]
+            return self._checked(addressed, usual.cert, usual.tree, more=not usual.is_end_of_queue)
+        result = _decoded(arg)
+        addressed = [(m.key.encode(), m.content, owner_of(m.client_key)) for m in result.messages]
+        return self._checked(addressed, result.cert, result.tree, more=not result.is_end_of_queue)
+
+    def _checked(self, addressed: Sequence[_Addressed], certificate: bytes, tree: bytes, *, more: bool) -> CheckedReply:
+        if not addressed:
             return CheckedReply((), False, b"", NOTHING, 0)
-        if len(result.messages) > _MAX_MESSAGES:
+        if len(addressed) > _MAX_MESSAGES:
             raise ReplicaFault("too_many", "a poll brought too many messages")
-        statement = self._statement(result.cert)
-        witness = witnessed(result.tree, statement.certified_data)
-        messages = tuple([self._message(message, witness) for message in result.messages])
-        return CheckedReply(messages, not result.is_end_of_queue, result.cert, witness, statement.time_ns)
+        statement = self._statement(certificate)
+        witness = usual_witness(tree) or _general_witness(tree)
+        _check_root(witness, statement.certified_data)
+        messages = self._messages(addressed, witness)
+        return CheckedReply(messages, more, certificate, witness, statement.time_ns)
 
     def readable_by_all(self, certificate: bytes) -> bool:
         """Whether clients that know only the old place of canister ranges can verify this certificate."""
@@ -162,63 +183,80 @@ class ReplyChecker:
                 self._statements.popitem(last=False)
         return known
 
-    def _message(self, message: OutputMessage, witness: PrunedWitness) -> QueuedMessage:
-        key = message.key
-        gateway, digits = key[:-NONCE_DIGITS], key[-NONCE_DIGITS:]
-        if gateway != self._prefix or len(digits) != NONCE_DIGITS or not (digits.isascii() and digits.isdigit()):
-            raise ReplicaFault("key", "a message has a key of another queue")
-        nonce = int(digits)
-        # [ICWS-GWY-012] the place after it must be one that can be asked for
-        if nonce >= _LAST_NONCE:
-            raise ReplicaFault("key", "a message has a nonce that no queue reaches")
-        content = message.content
-        leaf = sha256(content).digest()
-        # [ICWS-GWY-007]
-        shown = witness.leaf(message_path(key))
-        if shown is None or shown[1] != leaf:
-            raise ReplicaFault("leaf", "the witness does not show a message")
-        owner = owner_of(message.client_key)
-        if not _starts_with(content, owner):
-            self._check_addressee(message)
-        return QueuedMessage(nonce, key, content, owner, leaf, shown[0])
+    def _messages(self, addressed: Iterable[_Addressed], witness: Witness) -> tuple[QueuedMessage, ...]:
+        prefix, size, shown_at = self._prefix, len(self._prefix) + NONCE_DIGITS, witness.messages.get
+        messages = []
+        for key, content, owner in addressed:
+            digits = key[-NONCE_DIGITS:]
+            if len(key) != size or not key.startswith(prefix) or not digits.isdigit():
+                raise ReplicaFault("key", "a message has a key of another queue")
+            nonce = int(digits)
+            # [ICWS-GWY-012] the place after it must be one that can be asked for
+            if nonce >= _LAST_NONCE:
+                raise ReplicaFault("key", "a message has a nonce that no queue reaches")
+            leaf = sha256(content).digest()
+            # [ICWS-GWY-007]
+            shown = shown_at(key)
+            if shown is None or shown[1] != leaf:
+                raise ReplicaFault("leaf", "the witness does not show a message")
+            if not (content.startswith(_USUAL_STARTS) and content.startswith(owner, _USUAL_START_BYTES)):
+                _check_addressee(content, owner)
+            messages.append(_queued(QueuedMessage, (nonce, key, content, owner, leaf, shown[0])))
+        return tuple(messages)
 
-    def _check_addressee(self, message: OutputMessage) -> None:
-        """Only the content is certified; the address beside it must not lead it to somebody else."""
-        if message.client_key == TOMBSTONE_CLIENT_KEY and not message.content:
-            return
-        try:
-            inner = decode_message(message.content).client_key
-        except IcwsError as error:
-            raise ReplicaFault("content", error.message) from error
-        # [ICWS-GWY-008]
-        if inner != message.client_key:
-            raise ReplicaFault("addressee", "a message is addressed to another client than its own")
+
+def _decoded(arg: bytes) -> CertifiedMessages:
+    try:
+        result = decode_get_messages_result(arg)
+    except IcwsError as error:
+        raise ReplicaFault("malformed", error.message) from error
+    if isinstance(result, Refusal):
+        raise PollRefused(result.code or "Err")
+    return result
+
+
+# Contents begin as every canister that we know encodes them: five or six entries, the client key before all others.
+_USUAL_STARTS: Final = (SELF_DESCRIBE_TAG + b"\xa5", SELF_DESCRIBE_TAG + b"\xa6")
+_USUAL_START_BYTES: Final = len(SELF_DESCRIBE_TAG) + 1
+_TOMBSTONE_OWNER: Final = owner_of(TOMBSTONE_CLIENT_KEY)
+_queued: Final = tuple.__new__  # what the class does, without what it does besides
+
+
+def _check_addressee(content: bytes, owner: bytes) -> None:
+    """Only the content is certified; the address beside it must not lead it to somebody else."""
+    if owner == _TOMBSTONE_OWNER and not content:
+        return
+    try:
+        inner = decode_message(content).client_key
+    except IcwsError as error:
+        raise ReplicaFault("content", error.message) from error
+    # [ICWS-GWY-008]
+    if owner_of(inner) != owner:
+        raise ReplicaFault("addressee", "a message is addressed to another client than its own")
 
 
 def witnessed(tree: bytes, certified_data: bytes) -> PrunedWitness:
-    """A witness whose root hash must be the certified data.
+    """A witness, whatever it shows, whose root hash must be the certified data.
 
     Raises:
         ReplicaFault: malformed, not well formed, or of another root.
     """
-    try:
-        witness = PrunedWitness(tree)
-    except IcwsError as error:
-        raise ReplicaFault("witness", error.message) from error
-    # [ICWS-GWY-007]
-    if witness.digest != certified_data:
-        raise ReplicaFault("root", "the witness is not of the certified root")
+    witness = _general_witness(tree)
+    _check_root(witness, certified_data)
     return witness
 
 
-_TAG_BYTES: Final = len(SELF_DESCRIBE_TAG)
-_FIVE_OR_SIX: Final = (b"\xa5", b"\xa6")  # entries of a message, with or without a salt
+def _general_witness(tree: bytes) -> PrunedWitness:
+    try:
+        return PrunedWitness(tree)
+    except IcwsError as error:
+        raise ReplicaFault("witness", error.message) from error
 
 
-def _starts_with(content: bytes, owner: bytes) -> bool:
-    """Whether the content begins as every canister that we know encodes it; the decoder settles the rest."""
-    offset = _TAG_BYTES if content.startswith(SELF_DESCRIBE_TAG) else 0
-    return content.startswith(_FIVE_OR_SIX, offset) and content.startswith(owner, offset + 1)
+def _check_root(witness: Witness, certified_data: bytes) -> None:
+    # [ICWS-GWY-007]
+    if witness.digest != certified_data:
+        raise ReplicaFault("root", "the witness is not of the certified root")
 
 
 def _read_certificate(data: bytes, canister: Principal) -> _Statement:

@@ -129,6 +129,17 @@ class Arguments:
         data = bytes(data)
         return tuple(self._plan(data).decode(data)[: len(self.types)])
 
+    def values_at(self, data: bytes) -> int | None:
+        """Offset of the first value of a message whose header declares exactly these types, None if it declares others.
+
+        For readers of a single layout: the values follow each other as the types say, fields by ascending hash.
+
+        Raises:
+            DecodeError: the header is malformed or over a limit.
+        """
+        plan = self._plan(data)
+        return len(plan.header) if plan.exact else None
+
     def _plan(self, data: bytes) -> Plan:
         # No header is the beginning of another, so the first that fits is the message's own.
         for plan in self._plans:

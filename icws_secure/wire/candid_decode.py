@@ -35,13 +35,15 @@ class Plan:
 
     Attributes:
         header: the bytes of magic, type table and argument types.
+        exact: whether the peer declares the expected types and nothing else.
     """
 
-    __slots__ = ("_readers", "header")
+    __slots__ = ("_readers", "exact", "header")
 
-    def __init__(self, header: bytes, readers: Sequence[_Reader]) -> None:
+    def __init__(self, header: bytes, readers: Sequence[_Reader], *, exact: bool) -> None:
         self.header = header
         self._readers = readers
+        self.exact = exact
 
     def decode(self, data: bytes) -> list[Any]:
         """The values of a message that starts with ``header``; extra arguments give None.
@@ -77,7 +79,38 @@ def make_plan(types: Sequence[t.Type], data: bytes) -> Plan:
         header = parse_header(data)
     except IndexError as error:
         raise violation("data ends inside the header", size=len(data)) from error
-    return Plan(data[: header.end], _Compiler(header).arguments(types))
+    exact = len(types) == len(header.arguments) and all(
+        _is_exactly(header, sent, expected) for expected, sent in zip(types, header.arguments, strict=True)
+    )
+    return Plan(data[: header.end], _Compiler(header).arguments(types), exact=exact)
+
+
+def _is_exactly(header: Header, sent: int, expected: t.Type) -> bool:
+    """Whether a declared type is the expected one. Expected types are not recursive, so this ends."""
+    if isinstance(expected, t.Primitive):
+        return sent == expected.code
+    if sent < 0:
+        return False
+    row = header.rows[sent]
+    kind, parts = _declaration(expected)
+    return (
+        row.kind is kind
+        and len(row.parts) == len(parts)
+        and all(
+            number == wanted and _is_exactly(header, part, type_)
+            for (number, part), (wanted, type_) in zip(row.parts, parts, strict=True)
+        )
+    )
+
+
+def _declaration(expected: t.Opt | t.Vec | t.Record | t.Variant) -> tuple[Kind, list[tuple[int, t.Type]]]:
+    """The row that declares a type, as :class:`Row` has it."""
+    if isinstance(expected, t.Opt):
+        return Kind.OPT, [(0, expected.inner)]
+    if isinstance(expected, t.Vec):
+        return Kind.VEC, [(0, expected.element)]
+    kind, fields = (Kind.RECORD, expected.fields) if isinstance(expected, t.Record) else (Kind.VARIANT, expected.cases)
+    return kind, [(field.number, field.type) for field in sorted(fields, key=lambda field: field.number)]
 
 
 class _Compiler:

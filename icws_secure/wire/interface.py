@@ -24,6 +24,7 @@ from .refusal import Refusal, RefusalCode, format_refusal, parse_refusal
 __all__ = [
     "CLIENT_KEY",
     "OMNIA_PROFILE",
+    "POLL_RESULT",
     "REGISTRATION_ID_BYTES",
     "SECURE_PROFILE",
     "CertifiedMessages",
@@ -314,7 +315,9 @@ _PLAIN_RESULT: Final = Arguments(_RESULT)
 _STATUS_RESULT: Final = Arguments(_RESULT, Opt(_MESSAGE_STATUS))
 _POLL: Final = Arguments(Record({"nonce": Nat64}))
 _MESSAGES: Final = Record({"messages": Vec(_OUTPUT_MESSAGE), "cert": Blob, "tree": Blob, "is_end_of_queue": Bool})
-_POLL_RESULT: Final = Arguments(Variant({"Ok": _MESSAGES, "Err": Text}))
+POLL_RESULT: Final = Arguments(Variant({"Ok": _MESSAGES, "Err": Text}))
+"""Candid types of the result of ``ws_get_messages``."""
+
 # Kits before 0.3.1 do not send is_end_of_queue.
 _READ_MESSAGES: Final = Record(
     {"messages": Vec(_OUTPUT_MESSAGE), "cert": Blob, "tree": Blob, "is_end_of_queue": Opt(Bool)}, of=CertifiedMessages
@@ -456,14 +459,14 @@ def decode_get_messages_argument(data: bytes) -> int:
 def encode_get_messages_result(result: CertifiedMessages | Refusal) -> bytes:
     """Result of ``ws_get_messages``."""
     if isinstance(result, Refusal):
-        return _POLL_RESULT.encode(result_of(result))
+        return POLL_RESULT.encode(result_of(result))
     messages = {
         "messages": result.messages,
         "cert": result.cert,
         "tree": result.tree,
         "is_end_of_queue": result.is_end_of_queue,
     }
-    return _POLL_RESULT.encode(("Ok", messages))
+    return POLL_RESULT.encode(("Ok", messages))
 
 
 def decode_get_messages_result(data: bytes) -> CertifiedMessages | Refusal:

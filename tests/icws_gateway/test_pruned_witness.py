@@ -79,13 +79,11 @@ def test_part_shows_nothing_but_what_was_asked_for():
     assert list_labels(part, (b"websocket",)) == (paths[3][1], paths[7][1])
 
 
-def test_values_are_found_by_path():
+def test_values_of_messages_are_found_by_key():
     tree, paths = witness_of(20, range(5, 9))
     witness = PrunedWitness(encode_tree(tree.witness(paths)))
-    assert witness.leaf(paths[0]) == (0, b"leaf 5")
-    assert witness.leaf((b"websocket", b"key 00001")) is None
-    assert witness.leaf((b"websocket",)) is None
-    assert NOTHING.leaf(()) is None
+    assert witness.messages == {path[1]: (n, b"leaf %d" % (n + 5)) for n, path in enumerate(paths)}
+    assert not NOTHING.messages
 
 
 def test_odd_shapes():
@@ -109,7 +107,6 @@ def test_heads_longer_than_need_be_and_long_labels_are_read_as_the_library_reads
     longer = b"\x98\x03\x18\x02" + encode_tree(tree)[5:].replace(b"\x82\x03", b"\x82\x18\x03")
     assert decode_tree(longer) == tree
     witness = PrunedWitness(longer)
-    assert witness.leaf((label,)) == (0, b"x")
     assert witness.show([(label,)]) == encode_tree(tree)
 
 

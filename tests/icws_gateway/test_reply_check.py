@@ -36,6 +36,14 @@ BOB = ClientKey(Principal.self_authenticating(b"bob"), 2)
 TIME = 1_700_000_000_000_000_000
 
 
+@pytest.fixture(autouse=True, params=["usual", "general"])
+def reader(request, monkeypatch):
+    """All of it with the quick readers, where those read something, and without."""
+    if request.param == "general":
+        monkeypatch.setattr("icws_gateway.reply_check.usual_reply", lambda _: None)
+        monkeypatch.setattr("icws_gateway.reply_check.usual_witness", lambda _: None)
+
+
 def content_of(key: ClientKey, number: int, text: bytes = b"hi") -> bytes:
     return CanisterMessage(key, number, TIME, False, text).encode()
 
@@ -169,8 +177,9 @@ def test_message_addressed_to_another_client_than_its_own_is_a_fault():
     assert fault(reply([message])) == "addressee"
 
 
-def test_content_that_is_no_message_is_a_fault():
-    assert fault(reply([OutputMessage(BOB, message_key(GATEWAY, 100), b"nothing")])) == "content"
+@pytest.mark.parametrize("content", [b"nothing", b""])
+def test_content_that_is_no_message_is_a_fault(content):
+    assert fault(reply([OutputMessage(BOB, message_key(GATEWAY, 100), content)])) == "content"
 
 
 def test_certificate_with_old_ranges_is_readable_by_all():

@@ -250,7 +250,7 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "gateway:delivery/own-of-a-full-poll",
         patch(
             "icws_gateway.delivery",
-            "reply.witness.show_leaves((message.place,))",
+            "reply.witness.show_leaves((place,))",
             "reply.witness.show_leaves([other.place for other in reply.messages])",
         ),
     ),
@@ -270,7 +270,9 @@ _POLLS: Final[tuple[Mutant, ...]] = (
         "believes-the-address",
         "Delivers a message to the client that the node names beside it.",
         "gateway:polls/another-addressee",
-        patch("icws_gateway.reply_check", "        self._check_addressee(message)\n", ""),
+        patch(
+            "icws_gateway.reply_check", "                _check_addressee(content, owner)\n", "                pass\n"
+        ),
     ),
     handmade(
         "ICWS-GWY-012",
