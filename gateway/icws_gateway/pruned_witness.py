@@ -155,6 +155,47 @@ class PrunedWitness:
         self._alone = parts
         return parts
 
+    def show_each_beside(self, common: Path) -> dict[Path, bytes]:
+        """What :meth:`show` gives for each path together with ``common``, for all leaves in one pass; nothing if
+        ``common`` has no leaf, or if that is much, in all, as no honest tree makes it."""
+        number = self._indexes.get(common)
+        if number is None:
+            return {}
+        # how each node above the common leaf looks when that leaf alone is shown of it
+        line = [self._root]
+        while line[-1].children:
+            left, *right = line[-1].children
+            line.append(right[0] if right and right[0].first <= number else left)
+        shown: dict[int, bytes] = {}
+        below = b""
+        for piece in reversed(line):
+            if len(piece.children) == 2:
+                left, right_piece = piece.children
+                below = below + right_piece.hidden if id(left) in shown else left.hidden + below
+            shown[id(piece)] = below = piece.head + below + piece.tail
+        parts: list[bytes] = [b""] * len(self._values)
+        budget = _MOST_ALONE
+        ahead = [(self._root, SELF_DESCRIBE_TAG, b"")]
+        while ahead:
+            piece, before, after = ahead.pop()
+            before += piece.head
+            after = piece.tail + after
+            children = piece.children
+            if len(children) == 2:
+                left, right_piece = children
+                beside_left = shown.get(id(right_piece)) or right_piece.hidden
+                beside_right = shown.get(id(left)) or left.hidden
+                ahead.append((left, before, beside_left + after))
+                ahead.append((right_piece, before + beside_right, after))
+            elif children:
+                ahead.append((children[0], before, after))
+            else:
+                parts[piece.first] = part = before + after
+                budget -= len(part)
+                if budget < 0:
+                    return {}
+        return {path: parts[index] for path, index in self._indexes.items()}
+
     def _encode(self, wanted: Sequence[int]) -> bytes:
         out = [SELF_DESCRIBE_TAG]
         ahead: list[bytes | tuple[_Piece, int, int]] = [(self._root, 0, len(wanted))]

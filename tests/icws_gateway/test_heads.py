@@ -65,11 +65,17 @@ async def test_one_question_is_for_up_to_fifty_sessions(ic, make_gateway, connec
         await peer.open(attach=1)
     from icws_secure.wire.envelope import Envelope
 
-    def sizes() -> list[int]:
-        return [len(decode_audit_argument(Envelope.decode(seen.body).content.arg)) for seen in ic.named("ws_audit")]
+    def questions() -> list[list[bytes]]:
+        arguments = [Envelope.decode(seen.body).content.arg for seen in ic.named("ws_audit")]
+        return [[session.raw for session in decode_audit_argument(argument)] for argument in arguments]
 
-    await eventually(lambda: sizes().count(50) >= 2 and all(heads(peer) for peer in peers))
-    assert max(sizes()) == 50
+    def full() -> list[list[bytes]]:
+        return [question for question in questions() if len(question) == 50]
+
+    await eventually(lambda: len(full()) >= 2 and all(heads(peer) for peer in peers))
+    assert max(map(len, questions())) == 50
+    # those asked for together are neighbours in the canister's tree, whose witness is small
+    assert full()[-1] == sorted(peer.identity.principal.raw for peer in peers)[:50]
 
 
 async def test_answer_that_does_not_hold_together_is_not_relayed(ic, make_gateway, connect_peer, eventually):

@@ -14,6 +14,7 @@ from icws_secure.wire.hashtree import (
     EMPTY,
     Fork,
     Found,
+    HashTree,
     Labeled,
     Leaf,
     Pruned,
@@ -69,6 +70,38 @@ def test_parts_that_would_be_much_in_all_are_made_one_by_one(monkeypatch):
     for path in paths:
         assert witness.show((path,)) == encode_tree(prune(decode_tree(encoded), [path]))
     assert not witness._alone
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_each_leaf_beside_a_common_one_is_what_prune_gives(data):
+    total = data.draw(st.integers(1, 80))
+    first = data.draw(st.integers(0, total - 1))
+    tree, paths = witness_of(total, range(first, min(total, first + 50)))
+    paths = [*paths, (b"icws",)]
+    encoded = encode_tree(tree.witness(paths))
+    whole, witness = decode_tree(encoded), PrunedWitness(encoded)
+    common = data.draw(st.sampled_from(paths))
+    assert witness.show_each_beside(common) == {path: encode_tree(prune(whole, [common, path])) for path in paths}
+    assert witness.show_each_beside((b"websocket", b"no key")) == {}
+
+
+def test_parts_beside_a_common_leaf_that_would_be_much_in_all_are_made_one_by_one(monkeypatch):
+    tree, paths = witness_of(200, range(50))
+    witness = PrunedWitness(encode_tree(tree.witness(paths)))
+    monkeypatch.setattr("icws_gateway.pruned_witness._MOST_ALONE", 1_000)
+    assert witness.show_each_beside(paths[0]) == {}
+
+
+def test_odd_shapes_are_shown_beside_a_common_leaf():
+    deep: HashTree = Labeled(b"m", Leaf(b"v" * 1_000))
+    for _ in range(100):
+        deep = Fork(Fork(EMPTY, deep), Pruned(bytes(32)))
+    tree = Fork(Fork(Labeled(b"a", Leaf(b"x" * 5_000)), EMPTY), Fork(deep, Labeled(b"z", Labeled(b"d", Leaf(b"")))))
+    witness, paths = PrunedWitness(encode_tree(tree)), [(b"a",), (b"m",), (b"z", b"d")]
+    for common in paths:
+        expected = {path: encode_tree(prune(tree, [common, path])) for path in paths}
+        assert witness.show_each_beside(common) == expected
 
 
 def test_part_shows_nothing_but_what_was_asked_for():
