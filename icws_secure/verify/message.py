@@ -29,7 +29,7 @@ from typing import Final
 from ..errors import CertificateError, DecodeError, MessageViolation, MisuseError, Reason
 from ..limits import MAX_CERTIFICATE_BYTES, MAX_FRAME_MESSAGES, MAX_MESSAGE_CONTENT_BYTES, MAX_WITNESS_BYTES
 from ..wire.frames import KeyedContent
-from ..wire.hashtree import Found
+from ..wire.hashtree import Found, FoundSubtree, find_subtree, lookup
 from ..wire.interface import ClientKey
 from ..wire.message import CanisterMessage, decode_message, parse_message_key
 from ..wire.principal import Principal
@@ -125,10 +125,12 @@ def verify_messages(
     verified = verifier.verify(certificate, now=now, canister_id=source.canister_id)
     # 3. [ICWS-CLT-023]
     witness = verify_witness(verified, source.canister_id, tree)
+    below = find_subtree(witness.tree, (MESSAGES_LABEL,))
     leaves: list[bytes] = []
     for item in messages:
         # 4. [ICWS-CLT-024]
-        leaf = witness.lookup((MESSAGES_LABEL, item.key.encode("utf-8", "surrogatepass")))
+        path = (item.key.encode("utf-8", "surrogatepass"),)
+        leaf = lookup(below.tree, path) if isinstance(below, FoundSubtree) else below
         if not isinstance(leaf, Found):
             raise CertificateError(
                 "the witness does not show the message's key",

@@ -169,7 +169,8 @@ def check_well_formed(tree: HashTree) -> None:
     ahead = [tree]
     while ahead:
         for item in level_of(ahead.pop()).items:
-            if isinstance(item, Labeled):
+            # a node without children is well formed by itself
+            if isinstance(item, Labeled) and isinstance(item.tree, Fork | Labeled):
                 ahead.append(item.tree)
 
 

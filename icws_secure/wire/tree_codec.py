@@ -83,7 +83,10 @@ def parse_tree(data: bytes, offset: int) -> tuple[HashTree, int]:
                 raise _malformed("it ends too early")
             length = data[offset] - 0x40
             offset += 1
-            if not 0 <= length < 24:
+            if length == 24 and offset < end:  # the length is in the next byte, as keys and digests have it
+                length = data[offset]
+                offset += 1
+            elif not 0 <= length < 24:
                 major, length, offset = read_head(data, offset - 1, what="a hash tree")
                 if major != _BYTES:
                     raise _malformed("a label, value or digest is not a byte string")
