@@ -1,6 +1,7 @@
 """Ten thousand clients on one process: memory, CPU while nothing happens, and what a message costs beside 1,000.
 
-"Nothing" is polls of a silent canister and pings, from ten seconds after the last client came.
+"Nothing" is polls of a silent canister and pings, from ten seconds after the last client came. Secure clients get
+certified heads besides, at the interval of a gateway that was not told another.
 
 python bench/crowd.py [--quick] [--json FILE]
 """
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from queues import PAGE, QueueSpec
 from stage import Stage
 from table import Row, at_most, main
+
+from icws_gateway.config import GatewayConfig
 
 RATE = 2_500.0
 RUNS = 3
@@ -36,6 +39,17 @@ def measure(quick: bool) -> Iterator[Row]:
         yield Row(f"idle.cpu.{many}", 100 * stage.idle(seconds), "% of a core", target=at_most(5))
         large = message_cost(stage, pages, repeats)
         yield Row("growth.clients", large, "us/message", large / small, f"with {few} clients", at_most(1.1, ratio=True))
+    yield from secure(quick)
+
+
+def secure(quick: bool) -> Iterator[Row]:
+    """Secure clients that say nothing, with their heads."""
+    clients, seconds = (200, 0.2) if quick else (10_000, 10.0)
+    settings = {"head_interval_seconds": GatewayConfig().head_interval_seconds}
+    with Stage([QueueSpec(0, clients, PAGE)], modern=True, settings=settings) as stage:
+        yield Row(f"idle.memory.{clients}.secure", stage.idle_bytes / 1024, "KiB/client")
+        stage.idle(seconds)
+        yield Row(f"idle.cpu.{clients}.secure", 100 * stage.idle(seconds), "% of a core")
 
 
 if __name__ == "__main__":

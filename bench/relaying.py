@@ -74,15 +74,25 @@ def to_canisters(quick: bool) -> Iterator[Row]:
 
 
 def polls(quick: bool) -> Iterator[Row]:
-    """CPU of a poll that finds nothing, in a gateway that sleeps between polls and has next to no client."""
-    settings = {"poll_interval_ms": 20, "poll_idle_interval_ms": 20}
-    with Stage([QueueSpec(0, 1, PAGE)], round_trip=ROUND_TRIP / 10, settings=settings) as stage:
-        stage.idle(1.0)
+    """CPU of a poll that finds nothing: in a gateway that sleeps between polls, and in one of many quiet canisters."""
+    often = {"poll_interval_ms": 20, "poll_idle_interval_ms": 20}
+    alone = _cost_of_a_poll(1, often, quick)
+    yield Row("relay.cpu.poll", alone, "us/poll")
+    count = 10 if quick else 300
+    among = _cost_of_a_poll(count, {}, quick)
+    yield Row(f"relay.cpu.poll.{count}_canisters", among, "us/poll", among / alone, "of one canister")
+
+
+def _cost_of_a_poll(canisters: int, settings: dict[str, object], quick: bool) -> float:
+    """Microseconds; each canister has one client, which says nothing."""
+    queues = [QueueSpec(number, 1, PAGE, held=PAGE) for number in range(canisters)]
+    with Stage(queues, round_trip=ROUND_TRIP / 10, settings=settings) as stage:
+        stage.idle(1.0 if quick else 10.0)  # until polls are as rare as they get
         asked = stage.metric('polls_total{outcome="empty"}')
         seconds = 1.0 if quick else 5.0
         share = stage.idle(seconds)
         asked = stage.metric('polls_total{outcome="empty"}') - asked
-    yield Row("relay.cpu.poll", 1e6 * share * seconds / max(1.0, asked), "us/poll")
+    return 1e6 * share * seconds / max(1.0, asked)
 
 
 def node_signature() -> Row:

@@ -2,7 +2,7 @@
 
 Nearly every poll's witness is of one form: the map ``websocket`` with keys of one length, each with the hash of a
 message or a digest in its place, and digests for what else the canister certified. Such a tree is cut into its nodes by
-one pass of the expression and put together from its end, which takes two thirds of the time of
+one pass of the expression and put together from its end, which takes half of the time of
 :mod:`~icws_gateway.pruned_witness`. That module's verdict counts for everything else, malformed and hostile trees
 among them; a test holds the two together.
 """
