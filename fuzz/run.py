@@ -1,4 +1,5 @@
-"""Feed every reader of the core with damaged and arbitrary bytes, and count what it does with them.
+"""Feed every reader of the core, and the gateway's of polls, with damaged and arbitrary bytes, and count what it does
+with them.
 
     python fuzz/run.py [--examples N] [--seed N] [--target NAME]... [--list]
 

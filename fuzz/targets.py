@@ -1,4 +1,5 @@
-"""Everything in the core that reads what strangers send, each with a few real inputs.
+"""Everything in the core that reads what strangers send, and the gateway's readers of polls, each with a few real
+inputs.
 
 A target takes bytes, and returns or raises an error of the project's family: that is all that is asked here. What
 exactly is taken and refused is the business of ``tests/``.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from readers import READERS
 from seeds import (
     CANISTER,
     CANISTER_MESSAGE,
@@ -262,4 +264,5 @@ TARGETS: tuple[Target, ...] = (
     Target("verify-witness", verify_socket_witness, (SOCKET_TREE,)),
     Target("verify-message", verify_socket_message, (SOCKET_CONTENT, CANISTER_MESSAGE)),
     *STORED,
+    *READERS,
 )
