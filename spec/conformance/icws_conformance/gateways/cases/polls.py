@@ -23,13 +23,14 @@ from icws_secure.wire.hashtree import encode_tree
 from icws_secure.wire.interface import (
     CertifiedMessages,
     OpenArgument,
+    OutputMessage,
     decode_get_messages_result,
     encode_get_messages_argument,
     encode_get_messages_result,
     encode_open_argument,
 )
 from icws_secure.wire.merkle_map import MerkleMap
-from icws_secure.wire.message import parse_message_key
+from icws_secure.wire.message import CanisterMessage, message_key, parse_message_key
 from icws_secure.wire.principal import Principal
 from icws_secure.wire.refusal import Refusal
 
@@ -39,6 +40,8 @@ _TRUE, _FALSE = b"number-42", b"number-13"
 _QUEUE: Final = 40
 _LONG_QUEUE: Final = 400
 _OLD_QUEUE: Final = 100
+_FAR: Final = 1_000_000
+_FAR_LIES: Final = 4
 
 
 async def _scripted_peer(stage: Stage) -> Peer:
@@ -354,6 +357,38 @@ async def _tombstone(stage: Stage) -> Finding:
     return Finding("the four that are left; nothing for the one that was removed")
 
 
+async def _far_ahead(stage: Stage) -> Finding:
+    peer = await _scripted_peer(stage)
+    await peer.until(lambda: peer.messages, "the message of the open")
+    gateway, world, lied = parse_message_key(peer.messages[0][0])[0], stage.gateway.world, 0
+    content = CanisterMessage(peer.key, 2, world.forge.now(), False, _FALSE).encode()
+
+    def lie(asked: int, result: CertifiedMessages) -> CertifiedMessages | None:
+        nonlocal lied
+        if lied >= _FAR_LIES:
+            return None
+        lied += 1
+        # the same each time, under the genuine delegation, but signed by nobody
+        key = message_key(gateway, asked + _FAR)
+        leaves = MerkleMap.from_items({key.encode(): hashlib.sha256(content).digest()})
+        tree = MerkleMap.from_items({b"websocket": leaves})
+        certificate = world.forge.certificate(
+            canister_id=peer.canister,
+            certified_data=tree.digest(),
+            time_ns=world.forge.now(),
+            subnet=Subnet.NOBODY,
+        )
+        message = OutputMessage(peer.key, key, content)
+        return replace(result, messages=(message,), cert=certificate, tree=encode_tree(tree.witness([(b"websocket",)])))
+
+    stage.gateway.answer = lying_node(world.replica, peer.canister, lie)
+    await peer.until(lambda: lied >= _FAR_LIES, f"{_FAR_LIES} polls", 25)
+    push(stage, peer, _QUEUE)
+    await peer.until(lambda: len(peer.messages) > _QUEUE or _disordered(peer), f"{_QUEUE} messages", 25)
+    _demand_order(stage, peer)
+    return Finding("the queue was not followed to a place that nothing genuine shows")
+
+
 # Failures -------------------------------------------------------------------------------------------------------------
 
 
@@ -520,6 +555,7 @@ POLLS: Final = (
     _order_case("long-queue", "answers to polls overtake one another", _long_queue),
     _order_case("trimmed", "the canister trims its queue at the front", _trimmed),
     _order_case("tombstone", "the canister takes a queued message away", _tombstone),
+    _order_case("far-ahead", "a node shows a message of far ahead, under no signature", _far_ahead, "GWY-012"),
     GatewayCase(
         "polls/nonsense",
         "a node answers nonsense",
