@@ -192,6 +192,8 @@ def _in_order(make: Callable[[], PollLie], count: int = _QUEUE) -> Play:
 
     async def play(stage: Stage) -> Finding:
         peer = await _scripted_peer(stage)
+        # after an open polls may overlap, and the truth be heard before the lie
+        await asyncio.sleep(QUIET_S)
         stage.gateway.answer = lying_node(stage.gateway.world.replica, peer.canister, make())
         push(stage, peer, count)
         await peer.until(lambda: len(peer.messages) > count or _disordered(peer), f"{count} messages", 25)
