@@ -8,38 +8,39 @@ python bench/crowd.py [--quick] [--json FILE]
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
+from functools import partial
 
 from queues import PAGE, QueueSpec
 from stage import Stage
-from table import Row, at_most, main
+from table import Row, at_most, by_turns, main
 
 from icws_gateway.config import GatewayConfig
 
 RATE = 2_500.0
-RUNS = 3
-
-
-def message_cost(stage: Stage, pages: int, repeats: int) -> float:
-    """CPU a message, microseconds; the median of some runs."""
-    stage.release({0: pages}, RATE)  # warm
-    return statistics.median(stage.release({0: pages}, RATE).cpu_us for _ in range(repeats))
+RUNS = 7
 
 
 def measure(quick: bool) -> Iterator[Row]:
     """All rows."""
     few, many, pages, repeats, seconds = (20, 200, 4, 1, 0.2) if quick else (1_000, 10_000, 100, RUNS, 10.0)
     messages = pages * PAGE * (repeats + 1)
-    with Stage([QueueSpec(0, few, messages)]) as stage:
-        small = message_cost(stage, pages, repeats)
-    with Stage([QueueSpec(0, many, messages)]) as stage:
-        yield Row(f"idle.memory.{many}", stage.idle_bytes / 1024, "KiB/client", target=at_most(20))
-        stage.idle(seconds)  # after that polls are as rare as they get
-        yield Row(f"idle.cpu.{many}", 100 * stage.idle(seconds), "% of a core", target=at_most(5))
-        large = message_cost(stage, pages, repeats)
+    with Stage([QueueSpec(0, many, messages)]) as crowd:
+        yield Row(f"idle.memory.{many}", crowd.idle_bytes / 1024, "KiB/client", target=at_most(20))
+        crowd.idle(seconds)  # after that polls are as rare as they get
+        yield Row(f"idle.cpu.{many}", 100 * crowd.idle(seconds), "% of a core", target=at_most(5))
+        with Stage([QueueSpec(0, few, messages)]) as beside:
+            costs = [partial(_cost, stage, pages) for stage in (beside, crowd)]
+            for cost in costs:
+                cost()  # warm
+            small, large = by_turns(*costs, repeats)
         yield Row("growth.clients", large, "us/message", large / small, f"with {few} clients", at_most(1.1, ratio=True))
     yield from secure(quick)
+
+
+def _cost(stage: Stage, pages: int) -> float:
+    """CPU a message, microseconds."""
+    return stage.release({0: pages}, RATE).cpu_us
 
 
 def secure(quick: bool) -> Iterator[Row]:

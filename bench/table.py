@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Row", "Target", "at_least", "at_most", "main", "microseconds", "percentile"]
+__all__ = ["Row", "Target", "at_least", "at_most", "by_turns", "main", "microseconds", "percentile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,12 @@ def microseconds(step: Callable[[], object], *, seconds: float = 0.4) -> float:
         step()
         times.append(time.thread_time_ns() - start)
     return statistics.median(times) / 1e3
+
+
+def by_turns(first: Callable[[], float], second: Callable[[], float], repeats: int) -> tuple[float, float]:
+    """The medians of two figures, measured by turns: what else the machine does comes and goes, and meets both."""
+    pairs = [(first(), second()) for _ in range(repeats)]
+    return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
