@@ -176,11 +176,7 @@ class ClientSocket(ServerConnection):
         if self.protocol.state is not _OPEN:
             return False
         if not self.paused and not self._outbox:
-            # as in ``_write``, without the call
-            try:
-                self.transport.write(binary_frame(frame))
-            except (OSError, RuntimeError):
-                self.transport.abort()
+            self._write(frame)
             return True
         if self._outbox is None:
             self._outbox = Outbox(self._hub.queues)

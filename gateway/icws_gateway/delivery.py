@@ -9,7 +9,7 @@ The frames are those of :mod:`icws_secure.wire.frames`, put together from parts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +20,7 @@ from .directory import CanisterClients, Recipient
 from .metrics import GatewayMetrics
 from .reply_check import CheckedReply, QueuedMessage
 
-__all__ = ["deliver", "message_frame", "messages_frame"]
+__all__ = ["deliver", "message_frame", "messages_frame", "send_all"]
 
 _BYTES, _TEXT, _ARRAY = 2, 3, 4  # CBOR's major types
 _MESSAGE: Final = SELF_DESCRIBE_TAG + b"\xa4"
@@ -36,39 +36,44 @@ def deliver(
     """Posts messages of one reply to their clients, in order. Those of clients that are not here are skipped."""
     certificate = _CERT + encode_head(_BYTES, len(reply.certificate)) + reply.certificate + _TREE
     by_owner = clients.by_owner
+    alone: list[tuple[Recipient, QueuedMessage]] = []
     own: dict[Recipient, list[QueuedMessage]] = {}
-    # frames are counted once a delivery instead of once each
-    frames = size = delivered = gone = 0
+    delivered = 0
     for message in messages:
         client = by_owner.get(message.owner)
         if client is None:
             continue
         delivered += 1
-        if client.modern:
-            theirs = own.get(client)
-            if theirs is None:
-                own[client] = [message]
-            else:
-                theirs.append(message)
-            continue
-        frame = message_frame(reply, message, certificate)
+        if not client.modern:
+            alone.append((client, message))
+        elif (theirs := own.get(client)) is None:
+            own[client] = [message]
+        else:
+            theirs.append(message)
+    send_all(((client, message_frame(reply, message, certificate)) for client, message in alone), "message", metrics)
+    send_all(
+        (
+            (client, messages_frame(reply, theirs[start : start + MAX_FRAME_MESSAGES], certificate))
+            for client, theirs in own.items()
+            for start in range(0, len(theirs), MAX_FRAME_MESSAGES)
+        ),
+        "messages",
+        metrics,
+    )
+    metrics.messages_delivered.inc(delivered)
+    metrics.messages_skipped.inc(len(messages) - delivered)
+
+
+def send_all(frames: Iterable[tuple[Recipient, bytes]], kind: str, metrics: GatewayMetrics) -> None:
+    """Sends frames of one kind to their clients; they are counted once for all instead of once each."""
+    sent = size = gone = 0
+    for client, frame in frames:
         if client.send(frame):
-            frames += 1
+            sent += 1
             size += len(frame)
         else:
             gone += 1
-    metrics.sent("message", size, frames)
-    frames = size = 0
-    for client, theirs in own.items():
-        for frame in _frames_of(reply, theirs, certificate):
-            if client.send(frame):
-                frames += 1
-                size += len(frame)
-            else:
-                gone += 1
-    metrics.sent("messages", size, frames)
-    metrics.messages_delivered.inc(delivered)
-    metrics.messages_skipped.inc(len(messages) - delivered)
+    metrics.sent(kind, size, sent)
     if gone:
         metrics.drops.labels("client_gone").inc(gone)
 
@@ -90,15 +95,6 @@ def messages_frame(reply: CheckedReply, messages: Sequence[QueuedMessage], certi
         parts += (_KEYED, _key_head(len(key)), key, _content_head(len(content)), content)
     parts += (certificate, _bytes_head(len(tree)), tree)
     return b"".join(parts)
-
-
-def _frames_of(reply: CheckedReply, messages: list[QueuedMessage], certificate: bytes) -> list[bytes]:
-    if len(messages) <= MAX_FRAME_MESSAGES:
-        return [messages_frame(reply, messages, certificate)]
-    return [
-        messages_frame(reply, messages[start : start + MAX_FRAME_MESSAGES], certificate)
-        for start in range(0, len(messages), MAX_FRAME_MESSAGES)
-    ]
 
 
 def _frame_of_one(start: bytes, reply: CheckedReply, message: QueuedMessage, certificate: bytes) -> bytes:

@@ -20,6 +20,7 @@ from icws_secure.wire.refusal import Refusal
 from icws_secure.wire.registration import decode_audit_result, encode_audit_argument
 
 from .config import GatewayConfig
+from .delivery import send_all
 from .directory import Directory, Recipient
 from .ic_client import IcClient, error_kind
 from .metrics import GatewayMetrics
@@ -130,17 +131,15 @@ class HeadRelay:
         put together here because all but the witness is the same for all."""
         start = _FRAME + encode_head(_BYTES, len(certificate)) + certificate + _TREE
         parts = witness.show_each_beside(EPOCH_PATH)
-        frames = size = 0
-        for client in batch:
-            path = head_path(client.session.client_key.client_principal)
+
+        def frame(session: Principal) -> bytes:
+            path = head_path(session)
             tree = parts.get(path) or witness.show((EPOCH_PATH, path))
-            frame = start + encode_head(_BYTES, len(tree)) + tree
-            if client.send(frame):
-                frames += 1
-                size += len(frame)
-        self._metrics.sent("head", size, frames)
-        if frames < len(batch):
-            self._metrics.drops.labels("client_gone").inc(len(batch) - frames)
+            return start + encode_head(_BYTES, len(tree)) + tree
+
+        send_all(
+            ((client, frame(client.session.client_key.client_principal)) for client in batch), "head", self._metrics
+        )
 
     async def _audit(self, canister: Principal, batch: Sequence[Recipient]) -> tuple[bytes, PrunedWitness]:
         """Certificate and witness of the heads.

@@ -10,7 +10,7 @@ compares them. What nearly every poll brings is read by :mod:`~icws_gateway.usua
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -130,39 +130,17 @@ class PrunedWitness:
         return self._encode(sorted(numbers))
 
     def _show_each(self) -> list[bytes]:
-        """What :meth:`show` gives for each leaf alone, by its index; nothing if that is much, in all, as no honest tree
-        makes it."""
-        parts: list[bytes] = [b""] * len(self._values)
-        budget = _MOST_ALONE
-        ahead = [(self._root, SELF_DESCRIBE_TAG, b"")] if parts else []
-        while ahead:
-            piece, before, after = ahead.pop()
-            before += piece.head
-            after = piece.tail + after
-            children = piece.children
-            if len(children) == 2:
-                left, right = children
-                ahead.append((left, before, right.hidden + after))
-                ahead.append((right, before + left.hidden, after))
-            elif children:
-                ahead.append((children[0], before, after))
-            else:
-                parts[piece.first] = part = before + after
-                budget -= len(part)
-                if budget < 0:
-                    parts = []
-                    break
-        self._alone = parts
-        return parts
+        """What :meth:`show` gives for each leaf alone, by its index; nothing if that is much, in all."""
+        self._alone = self._parts({})
+        return self._alone
 
     def show_each_beside(self, common: Path) -> dict[Path, bytes]:
         """What :meth:`show` gives for each path together with ``common``, for all leaves in one pass; nothing if
-        ``common`` has no leaf, or if that is much, in all, as no honest tree makes it."""
+        ``common`` has no leaf, or if that is much, in all."""
         number = self._indexes.get(common)
         if number is None:
             return {}
-        # how each node above the common leaf looks when that leaf alone is shown of it
-        line = [self._root]
+        line = [self._root]  # down to the common leaf
         while line[-1].children:
             left, *right = line[-1].children
             line.append(right[0] if right and right[0].first <= number else left)
@@ -173,28 +151,35 @@ class PrunedWitness:
                 left, right_piece = piece.children
                 below = below + right_piece.hidden if id(left) in shown else left.hidden + below
             shown[id(piece)] = below = piece.head + below + piece.tail
+        parts = self._parts(shown)
+        return {path: parts[index] for path, index in self._indexes.items()} if parts else {}
+
+    def _parts(self, shown: Mapping[int, bytes]) -> list[bytes]:
+        """The encoded tree with each leaf, by its index; nothing if that is much, in all, as no honest tree makes it.
+
+        Args:
+            shown: how pieces look, by their ``id``, of which something is shown in every part; the others are hidden.
+        """
         parts: list[bytes] = [b""] * len(self._values)
         budget = _MOST_ALONE
-        ahead = [(self._root, SELF_DESCRIBE_TAG, b"")]
+        ahead = [(self._root, SELF_DESCRIBE_TAG, b"")] if parts else []
         while ahead:
             piece, before, after = ahead.pop()
             before += piece.head
             after = piece.tail + after
             children = piece.children
             if len(children) == 2:
-                left, right_piece = children
-                beside_left = shown.get(id(right_piece)) or right_piece.hidden
-                beside_right = shown.get(id(left)) or left.hidden
-                ahead.append((left, before, beside_left + after))
-                ahead.append((right_piece, before + beside_right, after))
+                left, right = children
+                ahead.append((left, before, shown.get(id(right), right.hidden) + after))
+                ahead.append((right, before + shown.get(id(left), left.hidden), after))
             elif children:
                 ahead.append((children[0], before, after))
             else:
                 parts[piece.first] = part = before + after
                 budget -= len(part)
                 if budget < 0:
-                    return {}
-        return {path: parts[index] for path, index in self._indexes.items()}
+                    return []
+        return parts
 
     def _encode(self, wanted: Sequence[int]) -> bytes:
         out = [SELF_DESCRIBE_TAG]
